@@ -1,0 +1,172 @@
+"""Projected gradient descent: many small steps, each put back into the threat."""
+
+import math
+from numbers import Real
+
+import torch
+from torch import Tensor
+
+from ..contract import Loss, Model, borrowed, check_count, check_finite, check_inputs, check_logits
+from ..losses import cross_entropy
+from ..randomness import ImageRandom
+from ..threat import Ball
+from .gradient import input_gradient
+
+COMPACT = 0.1  # drop broken rows once they are a tenth of the batch: sooner copies too often, later wastes gradients
+
+
+def pgd(
+    model: Model,
+    x: Tensor,
+    y: Tensor,
+    *,
+    threat: Ball,
+    steps: int = 40,
+    step_size: float | Tensor | None = None,
+    restarts: int = 1,
+    random_start: bool = True,
+    targeted: bool = False,
+    loss: Loss = cross_entropy,
+    drop_broken: bool = False,
+    seed: int = 0,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Climb the loss in small steps, projecting each back into the threat.
+
+    Parameters
+    ----------
+    model : callable
+        Images (n, c, h, w) in [0, 1] to logits (n, k). Left as found: modes, parameter gradients, everything.
+    x : Tensor (n, c, h, w), float in [0, 1]
+    y : Tensor (n,), integer
+        True labels; with `targeted`, the labels to reach.
+    threat : Linf or L2
+        Its `eps` may be a tensor (n,): one radius for each image.
+    steps : int >= 0
+        Gradient steps of each restart; 0 returns the start.
+    step_size : float or Tensor (n,), > 0, optional
+        Length of a step in the threat's norm; 2.5·eps/steps when not given (Madry et al. 2018).
+    restarts : int >= 1
+        Runs from different starts; each image keeps a success, else its highest loss (lowest, if `targeted`).
+    random_start : bool
+        Start at a random point of the threat instead of at x. More than one restart needs it.
+    targeted : bool
+        Descend the loss towards `y` instead of climbing away from it.
+    loss : callable
+        (logits, y) to one value per image, shape (n,); see `cs329t_robust.losses`.
+    drop_broken : bool
+        Stop working on an image once it is misclassified (reaches `y`, if `targeted`). Exact for measuring robust
+        accuracy and far cheaper; but such examples sit just past the boundary, weaker for transfer.
+    seed : int
+        Each image's starts follow from the seed and its own pixels: the same in any batch, order, or device.
+    generator : torch.Generator, optional
+        Draw the starts from this instead, one batch after the other (for training); never the global state.
+
+    Returns
+    -------
+    Tensor (n, c, h, w)
+        Detached, in [0, 1] and within the threat: the last step's images when ``restarts=1``.
+
+    Raises
+    ------
+    ValueError
+        If an input is unusable: the message says what was expected, what came and the likely fix.
+
+    References
+    ----------
+    Madry et al. 2018, "Towards deep learning models resistant to adversarial attacks", arXiv:1706.06083, section 2.1.
+    """
+    x, y = check_inputs(model, x, y, threat)
+    check_count("steps", steps, 0)
+    check_count("restarts", restarts, 1)
+    if restarts > 1 and not random_start:
+        raise ValueError(f"restarts: expected 1 without a random start (all would be equal), got {restarts}")
+    step_size = _checked_step_size(step_size, threat, steps, x)
+    if generator is None:
+        check_count("seed", seed, 0)
+        generator = ImageRandom(seed, x)
+
+    with borrowed(model):
+        best, best_score = x.clone(), x.new_full((len(x),), -torch.inf)
+        todo = torch.arange(len(x), device=x.device)
+        for _ in range(restarts):
+            x0, y0, near = x[todo], y[todo], threat.select(todo)
+            start = near.sample(x0, generator) if random_start else x0
+            size = step_size[todo] if isinstance(step_size, Tensor) else step_size
+            found = _climb(model, x0, y0, start, near, steps, size, targeted, loss, drop_broken)
+            if restarts == 1:
+                best = found
+                break
+            score, broken = _score(model, check_finite(found), y0, loss, targeted)
+            better = score > best_score[todo]
+            best[todo[better]], best_score[todo[better]] = found[better], score[better]
+            if drop_broken:
+                todo = todo[~broken]
+                if not len(todo):
+                    break
+                if isinstance(generator, ImageRandom):
+                    generator = generator.select(~broken)
+    return check_finite(best)
+
+
+def _climb(
+    model: Model,
+    x: Tensor,
+    y: Tensor,
+    x_adv: Tensor,
+    threat: Ball,
+    steps: int,
+    step_size: float | Tensor,
+    targeted: bool,
+    loss: Loss,
+    drop_broken: bool,
+) -> Tensor:
+    """Run one restart from `x_adv`; with `drop_broken`, rows leave the batch once they are broken."""
+    done, fallen = torch.empty_like(x), torch.zeros_like(y, dtype=torch.bool)
+    rows = torch.arange(len(x), device=x.device)
+    if not steps:
+        with torch.no_grad():
+            check_logits(model(x_adv.clone()), x, y)
+    for step in range(steps):
+        grad, logits = input_gradient(model, x_adv, y, loss, check=step == 0)
+        if drop_broken:
+            new = ((logits.argmax(1) == y) == targeted) & ~fallen[rows]
+            done[rows[new]], fallen[rows[new]] = x_adv[new], True
+            keep = ~fallen[rows]
+            if int(keep.sum()) <= (1 - COMPACT) * len(rows):
+                rows, x, y, x_adv, grad = rows[keep], x[keep], y[keep], x_adv[keep], grad[keep]
+                threat = threat.select(keep)
+                step_size = step_size[keep] if isinstance(step_size, Tensor) else step_size
+            if not len(rows):
+                return done
+        x_adv = threat.project(x, threat.ascend(x, x_adv, -grad if targeted else grad, step_size))
+    standing = ~fallen[rows]
+    done[rows[standing]] = x_adv[standing]
+    return done
+
+
+def _score(model: Model, x_adv: Tensor, y: Tensor, loss: Loss, targeted: bool) -> tuple[Tensor, Tensor]:
+    """Return how good each attempt is (a success beats any failure, then the loss) and which succeeded."""
+    with torch.no_grad():
+        logits = model(x_adv.clone())
+        losses = loss(logits, y).to(x_adv.dtype)
+        broken = (logits.argmax(1) == y) == targeted
+        return torch.where(broken, torch.inf, -losses if targeted else losses), broken
+
+
+def _checked_step_size(given: float | Tensor | None, threat: Ball, steps: int, x: Tensor) -> float | Tensor:
+    if given is None:
+        size = 2.5 * threat.eps / max(steps, 1)
+        return size.to(x.dtype).expand(len(x)) if isinstance(size, Tensor) else size
+    if isinstance(given, Tensor):
+        if given.device != x.device or given.numel() not in (1, len(x)) or given.ndim > 1:
+            raise ValueError(
+                f"step_size: expected a number or a tensor ({len(x)},) on {x.device}, "
+                f"got shape {tuple(given.shape)} on {given.device}"
+            )
+        if not bool((given.isfinite() & (given > 0)).all()):
+            raise ValueError("step_size: expected every step finite and > 0, got one zero, negative, infinite or NaN")
+        return given.detach().to(x.dtype).flatten().expand(len(x))
+    if isinstance(given, bool) or not isinstance(given, Real) or not (math.isfinite(given) and given > 0):
+        raise ValueError(f"step_size: expected a number > 0 in pixel units of [0, 1], e.g. 2/255, got {given!r}")
+    return float(given)

@@ -1,0 +1,157 @@
+"""What attacks and measurements promise: clear errors for bad input, and a model left exactly as it was found."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from numbers import Integral
+
+import torch
+from torch import Tensor, nn
+
+from .threat import Ball
+
+Model = Callable[[Tensor], Tensor]
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+@contextmanager
+def borrowed(model: Model) -> Iterator[None]:
+    """Run the model in eval mode with gradients on, and give it back as it was.
+
+    Every submodule gets its own mode back, also after an exception or Ctrl-C: a frozen BatchNorm inside a
+    training model stays frozen. Works inside `torch.no_grad()` and `torch.inference_mode()`. Parameter
+    gradients are never touched, because attacks differentiate with respect to the input alone.
+    """
+    modules = list(model.modules()) if isinstance(model, nn.Module) else []
+    modes = [module.training for module in modules]
+    try:
+        for module in modules:
+            module.training = False
+        with torch.inference_mode(False), torch.enable_grad():
+            yield
+    finally:
+        for module, mode in zip(modules, modes, strict=True):
+            module.training = mode
+
+
+def check_inputs(model: Model, x: Tensor, y: Tensor, threat: Ball) -> tuple[Tensor, Tensor]:
+    """Return (x, y) detached and ready to attack, or raise a ValueError that says what to mend.
+
+    Raises
+    ------
+    ValueError
+        If `model` is not callable; `x` is not a float tensor (n, c, h, w) with n >= 1 and values in [0, 1]; `y` is not
+        an integer tensor (n,) of labels >= 0; devices or dtypes of `x`, `y`, the threat and the model differ;
+        or a tensor `eps` has not one radius per image.
+    """
+    check_images(x)
+    check_labels(x, y)
+    check_model(model, x)
+    if not isinstance(threat, Ball):
+        raise ValueError(f"threat: expected a threat such as Linf(8/255) or L2(0.5), got {threat!r}")
+    eps = threat.eps
+    if isinstance(eps, Tensor):
+        if eps.device != x.device:
+            raise ValueError(
+                f"threat: expected eps on the images' device {x.device}, got {eps.device}; use eps.to(x.device)"
+            )
+        if eps.ndim == 1 and len(eps) != len(x):
+            raise ValueError(
+                f"threat: expected one eps for each of the {len(x)} images, got {len(eps)}. "
+                f"For a ladder, repeat the images: x.repeat_interleave(len(eps), 0) and eps.repeat(len(x))"
+            )
+    with torch.inference_mode(False):
+        return (
+            x.clone() if x.is_inference() else x.detach(),
+            y.long().clone() if y.is_inference() else y.detach().long(),
+        )
+
+
+def check_model(model: Model, x: Tensor) -> None:
+    """Raise a ValueError unless `model` is callable and, if a module, has the device and dtype of `x`."""
+    if not callable(model):
+        raise ValueError(f"model: expected a function or module from images to logits, got {type(model).__name__}")
+    weight = next(model.parameters(), None) if isinstance(model, nn.Module) else None
+    if weight is not None and (weight.device != x.device or weight.dtype != x.dtype):
+        raise ValueError(
+            f"model and x: expected one device and dtype, got a model in {weight.dtype} on {weight.device} and "
+            f"images in {x.dtype} on {x.device}; use model.to(x.device, x.dtype)"
+        )
+
+
+def check_images(x: Tensor) -> None:
+    """Raise a ValueError unless `x` is a batch of float images (n, c, h, w) in [0, 1]."""
+    if not isinstance(x, Tensor):
+        raise ValueError(f"x: expected a tensor of images (n, c, h, w), got {type(x).__name__}; use torch.as_tensor")
+    shape = tuple(x.shape)
+    if x.ndim != 4:
+        hint = "; add the missing dimension with x[None]" if x.ndim == 3 else ""
+        raise ValueError(f"x: expected images of shape (n, c, h, w), got shape {shape}{hint}")
+    if not x.is_floating_point():
+        raise ValueError(f"x: expected floating-point images in [0, 1], got {x.dtype}; use x.float() / 255")
+    if x.numel() == 0:
+        raise ValueError(f"x: expected at least one image, got an empty batch of shape {shape}")
+    if x.device.type == "meta":
+        raise ValueError("x: expected images that hold data, got a tensor on the device 'meta'")
+    low, high = (value.item() for value in torch.aminmax(x))
+    if low != low or high != high:
+        raise ValueError(f"x: expected images without NaN, got {int(x.isnan().sum())} NaN values (shape {shape})")
+    if low < 0 or high > 1:
+        hint = (
+            "divide by 255"
+            if high > 5
+            else "if they were normalised, make that the model's first layer; for rounding errors use x.clamp(0, 1)"
+        )
+        raise ValueError(f"x: expected pixel values in [0, 1], got [{low:.4g}, {high:.4g}] (shape {shape}); {hint}")
+
+
+def check_labels(x: Tensor, y: Tensor) -> None:
+    """Raise a ValueError unless `y` holds one integer label >= 0 for each image of `x`."""
+    if not isinstance(y, Tensor):
+        raise ValueError(f"y: expected a tensor of integer labels (n,), got {type(y).__name__}; use torch.tensor(...)")
+    if y.dtype == torch.bool or y.is_floating_point() or y.is_complex():
+        raise ValueError(f"y: expected integer labels, got {y.dtype}; use y.long() (not one-hot vectors)")
+    if y.ndim != 1 or len(y) != len(x):
+        raise ValueError(f"y: expected one label for each image, shape ({len(x)},), got {tuple(y.shape)}")
+    if y.device != x.device:
+        raise ValueError(f"x and y: expected one device, got x on {x.device} and y on {y.device}; use y.to(x.device)")
+    if int(y.min()) < 0:
+        raise ValueError(f"y: expected class labels >= 0, got {int(y.min())}")
+
+
+def check_count(name: str, value: int, least: int) -> None:
+    """Raise a ValueError unless `value` is a whole number of at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+        raise ValueError(f"{name}: expected a whole number >= {least}, got {value!r}")
+
+
+def check_logits(logits: Tensor, x: Tensor, y: Tensor) -> None:
+    """Raise a ValueError unless the model answered images `x` with usable logits (n, k) that cover labels `y`."""
+    if not isinstance(logits, Tensor):
+        raise ValueError(
+            f"model: expected logits as a tensor (n, k), got {type(logits).__name__}; wrap the model so that it "
+            "returns the logits alone"
+        )
+    if logits.ndim != 2 or len(logits) != len(x) or logits.shape[1] < 2:
+        raise ValueError(
+            f"model: expected logits of shape ({len(x)}, k) with k >= 2 classes for {len(x)} images, "
+            f"got shape {tuple(logits.shape)}"
+        )
+    if logits.device != x.device:
+        raise ValueError(f"model: expected logits on the images' device {x.device}, got {logits.device}")
+    if bool(logits.isnan().any()):
+        raise ValueError(
+            f"model: expected finite logits, got {int(logits.isnan().sum())} NaN values for images in [0, 1]"
+        )
+    if int(y.max()) >= logits.shape[1]:
+        raise ValueError(f"y: expected labels below the model's {logits.shape[1]} classes, got {int(y.max())}")
+
+
+def check_finite(x_adv: Tensor) -> Tensor:
+    """Return `x_adv`, or raise a ValueError if a gradient became NaN or infinite on the way."""
+    if not bool(x_adv.isfinite().all()):
+        bad = int((~x_adv.isfinite()).flatten(1).any(1).sum())
+        raise ValueError(
+            f"model: expected finite gradients, got NaN or infinity for {bad} of {len(x_adv)} images in the attack; "
+            "look for log(0), sqrt(0) or an overflow in the model or the loss"
+        )
+    return x_adv

@@ -1,0 +1,261 @@
+"""Measure accuracy, clean and under attack, without trusting the attack: every result is re-scored and re-checked."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .contract import (
+    Model,
+    borrowed,
+    check_count,
+    check_images,
+    check_inputs,
+    check_labels,
+    check_logits,
+    check_model,
+)
+from .threat import Ball, Linf
+
+Attack = Callable[..., Tensor]
+ROUNDING = 1e-5  # share of the radius by which rounding may overshoot before an attack has left its threat
+
+
+class Accuracy(float):
+    """A share in [0, 1] that carries what it was measured on.
+
+    Attributes
+    ----------
+    correct : Tensor (n,), bool
+        Which images were classified correctly (under attack, for robust accuracy).
+    n : int
+        Images measured.
+    attack, threat : str
+        What was measured against; empty for clean accuracy.
+    """
+
+    correct: Tensor
+    n: int
+    attack: str
+    threat: str
+
+    def __new__(cls, correct: Tensor, attack: str = "", threat: str = "") -> "Accuracy":
+        self = super().__new__(cls, int(correct.sum()) / len(correct))
+        self.correct, self.n, self.attack, self.threat = correct, len(correct), attack, threat
+        return self
+
+    def __getnewargs__(self) -> tuple[Tensor, str, str]:  # for copy and pickle
+        return self.correct, self.attack, self.threat
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95% Wilson interval of the share."""
+        return wilson(int(self.correct.sum()), self.n)
+
+    def __str__(self) -> str:
+        low, high = self.interval
+        what = f"robust accuracy ({self.attack}, {self.threat})" if self.attack else "clean accuracy"
+        return f"{what}: {float(self):.3f} (n={self.n}, 95% interval {low:.3f} to {high:.3f})"
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Robust accuracy at each radius of a ladder.
+
+    Attributes
+    ----------
+    eps : tuple of float
+        Radii, ascending.
+    accuracy : tuple of Accuracy
+        One for each radius; never rises, because a ball holds every smaller one.
+    """
+
+    eps: tuple[float, ...]
+    accuracy: tuple[Accuracy, ...]
+
+
+def wilson(successes: int, n: int) -> tuple[float, float]:
+    """Return the 95% Wilson score interval of `successes` out of `n`."""
+    share, z2 = successes / n, 1.959963984540054**2 / n
+    middle, half = share + z2 / 2, (z2 * (share * (1 - share) + z2 / 4)) ** 0.5
+    return max(0.0, (middle - half) / (1 + z2)), min(1.0, (middle + half) / (1 + z2))
+
+
+def predict(model: Model, x: Tensor, batch_size: int = 1000) -> Tensor:
+    """Return logits (n, k) for images `x`: in eval mode, without gradients, `batch_size` images at a time.
+
+    Raises
+    ------
+    ValueError
+        If `x` is not a batch of float images in [0, 1], or the model does not answer with logits (n, k).
+    """
+    check_images(x)
+    check_model(model, x)
+    check_count("batch_size", batch_size, 1)
+    with borrowed(model), torch.no_grad():
+        chunks = []
+        for part in x.split(batch_size):
+            logits = model(part.clone())  # a model that works in place spoils its own copy
+            check_logits(logits, part, torch.zeros(1, dtype=torch.long))
+            chunks.append(logits)
+        return torch.cat(chunks)
+
+
+def accuracy(model: Model, x: Tensor, y: Tensor, batch_size: int = 1000) -> Accuracy:
+    """Return the share of images classified as `y`, with its n and interval."""
+    check_images(x)
+    check_labels(x, y)
+    return Accuracy(_correct(model, x, y, batch_size))
+
+
+def _correct(model: Model, x: Tensor, y: Tensor, batch_size: int) -> Tensor:
+    logits = predict(model, x, batch_size)
+    check_logits(logits, x, y)
+    return logits.argmax(1) == y
+
+
+def attack_name(attack: Attack) -> str:
+    """Return a readable name: the function's, with the settings bound by `functools.partial`."""
+    if isinstance(attack, partial):
+        settings = ", ".join(f"{key}={value}" for key, value in attack.keywords.items() if key != "threat")
+        return f"{attack_name(attack.func)}({settings})" if settings else attack_name(attack.func)
+    return getattr(attack, "__name__", type(attack).__name__)
+
+
+def robust_accuracy(
+    model: Model, x: Tensor, y: Tensor, attack: Attack, threat: Ball, *, batch_size: int = 1000
+) -> Accuracy:
+    """Return the share of images that are classified correctly before and after the attack.
+
+    Only images that the model gets right are attacked. What comes back is not believed: it must lie in the threat
+    and in [0, 1], and it is classified again.
+
+    Parameters
+    ----------
+    model : callable
+        Images (n, c, h, w) in [0, 1] to logits (n, k).
+    x, y : Tensor (n, c, h, w), Tensor (n,)
+    attack : callable
+        ``attack(model, x, y, threat=threat) -> x_adv``; bind settings with `functools.partial`.
+    threat : Linf or L2
+    batch_size : int
+        Images attacked at a time, so that memory does not grow with n.
+
+    Returns
+    -------
+    Accuracy
+        A float that carries `correct`, `n`, `attack`, `threat` and its 95% interval.
+
+    Raises
+    ------
+    ValueError
+        If an input is unusable, or if the attack returned images outside the threat or outside [0, 1], or of another
+        shape: its numbers would mean nothing.
+    """
+    x, y = check_inputs(model, x, y, threat)
+    if not callable(attack):
+        raise ValueError(f"attack: expected a function attack(model, x, y, threat=...), got {attack!r}")
+    name = attack_name(attack)
+    correct = _correct(model, x, y, batch_size)
+    for rows in correct.nonzero().flatten().split(batch_size):
+        if not len(rows):
+            break
+        near = threat.select(rows)
+        x_adv = attack(model, x[rows], y[rows], threat=near)
+        check_member(x[rows], x_adv, near, name)
+        correct[rows] = _correct(model, x_adv, y[rows], batch_size)
+    return Accuracy(correct, name, repr(threat))
+
+
+def _exact(x: Tensor) -> torch.dtype:
+    return torch.float32 if x.device.type == "mps" else torch.float64  # Apple's GPUs have no float64
+
+
+def check_member(x: Tensor, x_adv: Tensor, threat: Ball, name: str = "attack") -> None:
+    """Raise a ValueError unless each `x_adv` lies within `threat` of its `x` and in [0, 1].
+
+    The check is made in float64 and allows every pixel to be rounded by half a unit in its last place.
+    """
+    if not isinstance(x_adv, Tensor) or x_adv.shape != x.shape:
+        got = tuple(x_adv.shape) if isinstance(x_adv, Tensor) else type(x_adv).__name__
+        raise ValueError(f"{name}: expected adversarial images of shape {tuple(x.shape)}, got {got}")
+    if x_adv.dtype != x.dtype or x_adv.device != x.device:
+        raise ValueError(
+            f"{name}: expected adversarial images in {x.dtype} on {x.device}, got {x_adv.dtype} on {x_adv.device}"
+        )
+    if not bool(x_adv.isfinite().all()):
+        raise ValueError(f"{name}: expected finite adversarial images, got NaN or infinity")
+    low, high = x_adv.min().item(), x_adv.max().item()
+    if low < 0 or high > 1:
+        raise ValueError(
+            f"{name}: expected adversarial images in [0, 1], got [{low:.4g}, {high:.4g}]; clip them with clamp(0, 1)"
+        )
+    exact = _exact(x)
+    distance = threat.distance(x.to(exact), x_adv.to(exact))
+    eps = torch.as_tensor(threat.eps, device=x.device).to(exact)
+    ulp = torch.finfo(x.dtype).eps / 2
+    outside = distance > eps * (1 + ROUNDING) + threat.distance(torch.zeros_like(x), torch.full_like(x, ulp))
+    if bool(outside.any()):
+        worst = distance.sub(eps).argmax()
+        raise ValueError(
+            f"{name}: expected every image within {threat!r}, got {int(outside.sum())} of {len(x)} outside: the "
+            f"worst is {distance[worst].item():.4g} away, allowed {eps.expand(len(x))[worst].item():.4g}; project onto it"
+        )
+
+
+def robustness_curve(
+    model: Model,
+    x: Tensor,
+    y: Tensor,
+    attack: Attack,
+    eps: Sequence[float],
+    *,
+    threat: type[Ball] = Linf,
+    batch_size: int = 1000,
+) -> Curve:
+    """Return robust accuracy over a ladder of radii: one batched attack, image by radius.
+
+    An image broken at one radius counts as broken at every larger one, since a ball holds every smaller ball.
+
+    Parameters
+    ----------
+    model, x, y, attack, batch_size
+        As in `robust_accuracy`.
+    eps : sequence of float
+        Radii, each >= 0, in any order; 0 is clean accuracy.
+    threat : type
+        `Linf` or `L2`.
+
+    Raises
+    ------
+    ValueError
+        If `eps` is empty or holds a negative or NaN radius, or as in `robust_accuracy`.
+    """
+    check_images(x)
+    check_labels(x, y)
+    if not isinstance(eps, Sequence | Tensor | np.ndarray):
+        raise ValueError(f"eps: expected a sequence of radii, got {eps!r}; use [{eps!r}] for one")
+    if not (isinstance(threat, type) and issubclass(threat, Ball)):
+        raise ValueError(f"threat: expected a kind of threat, Linf or L2, got {threat!r}; the radii go into eps")
+    radii = sorted(threat(float(e)).eps for e in eps)
+    if not radii:
+        raise ValueError("eps: expected at least one radius, got none")
+    n, m = len(x), len(radii)
+    ladder = torch.tensor(radii, dtype=_exact(x), device=x.device)
+    flat = robust_accuracy(
+        model,
+        x.repeat_interleave(m, 0),
+        y.repeat_interleave(m, 0),
+        attack,
+        threat(ladder.repeat(n)),
+        batch_size=batch_size,
+    )
+    standing = flat.correct.view(n, m).cumprod(1).bool()
+    name = attack_name(attack)
+    return Curve(
+        tuple(radii),
+        tuple(Accuracy(standing[:, i], name, repr(threat(radii[i]))) for i in range(m)),
+    )

@@ -1,0 +1,47 @@
+"""Losses that attacks climb and training descends: each maps logits (n, k) and labels (n,) to one value per example.
+
+Every loss is larger the more wrong the model is about `y`; an attack on a target descends it.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
+    """Return −log p(y) per example, the CE(q, F(x')) of the lecture; shape (n,), >= 0."""
+    return F.cross_entropy(logits, y, reduction="none")
+
+
+def margin(logits: Tensor, y: Tensor) -> Tensor:
+    """Return the best other logit minus the logit of `y`; shape (n,), positive exactly when `y` is not predicted.
+
+    References
+    ----------
+    Carlini & Wagner 2017, arXiv:1608.04644, section V.A, f6 without its confidence.
+    """
+    own = logits.gather(1, y[:, None]).squeeze(1)
+    others = logits.scatter(1, y[:, None], -torch.inf)
+    return others.amax(1) - own
+
+
+def dlr(logits: Tensor, y: Tensor) -> Tensor:
+    """Return the difference-of-logits ratio; shape (n,), unchanged when the logits are shifted or scaled.
+
+    Notes
+    -----
+    The published loss divides by the gap between the largest and the third largest logit. With only two
+    classes there is no third: the gap between the two is used, so the loss is then exactly −1 or 1.
+
+    References
+    ----------
+    Croce & Hein 2020, arXiv:2003.01690, equation 6.
+    """
+    ordered = logits.sort(1, descending=True).values
+    spread = ordered[:, 0] - ordered[:, min(2, logits.shape[1] - 1)]
+    return margin(logits, y) / (spread + 1e-12)
+
+
+def squared_penalty(logits: Tensor, y: Tensor) -> Tensor:
+    """Return (F(x') − T)², the lecture's first relaxation: squared distance of softmax to one-hot `y`; in [0, 2]."""
+    return (logits.softmax(1) - F.one_hot(y, logits.shape[1])).square().sum(1)

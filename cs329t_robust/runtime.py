@@ -1,0 +1,68 @@
+"""Which device and how many threads the workbook computes with."""
+
+import os
+
+import torch
+
+
+def device() -> torch.device:
+    """Choose the device to compute on: CUDA, then Apple's MPS, then the CPU.
+
+    The environment variable ``CS329T_DEVICE`` (for instance ``cpu`` or ``cuda:1``) overrides the choice.
+
+    Raises
+    ------
+    ValueError
+        If ``CS329T_DEVICE`` names a device that torch does not know or that this machine does not have.
+    """
+    return describe()[0]
+
+
+def describe() -> tuple[torch.device, str]:
+    """Return the chosen device and the reason in words."""
+    wanted = os.environ.get("CS329T_DEVICE", "").strip()
+    if wanted:
+        return _usable(wanted), f"CS329T_DEVICE={wanted}"
+    if torch.cuda.is_available():
+        return torch.device("cuda"), "a CUDA GPU is present"
+    if torch.backends.mps.is_available():
+        return torch.device("mps"), "an Apple GPU is present"
+    return torch.device("cpu"), "no GPU found"
+
+
+def _usable(name: str) -> torch.device:
+    try:
+        chosen = torch.device(name)
+        torch.zeros(1, device=chosen).item()
+    except (RuntimeError, AssertionError, ImportError) as error:
+        raise ValueError(
+            f"CS329T_DEVICE: expected a device that this machine has (cpu, cuda, cuda:0, mps), got {name!r} "
+            f"({str(error).splitlines()[0]}). Unset it, or use CS329T_DEVICE=cpu."
+        ) from error
+    return chosen
+
+
+def set_threads(n: int | None = None) -> int:
+    """Set the number of CPU threads torch uses, and return it.
+
+    Parameters
+    ----------
+    n : int, optional
+        Threads, at least 1. Without it ``CS329T_THREADS`` is read, else 1 is used: for the small networks of
+        this course one thread is as fast as two, and two threads beside another busy process are ten times
+        slower than one.
+
+    Raises
+    ------
+    ValueError
+        If `n` or ``CS329T_THREADS`` is not a whole number of at least 1.
+    """
+    given = (os.environ.get("CS329T_THREADS", "").strip() or "1") if n is None else n
+    try:
+        count = int(str(given))  # a whole number in words: 2.5 and True are refused
+    except ValueError:
+        count = 0
+    if count < 1:
+        raise ValueError(f"threads: expected a whole number >= 1, got {given!r}")
+    torch.set_num_threads(count)
+    return count
