@@ -202,7 +202,7 @@ def check_member(x: Tensor, x_adv: Tensor, threat: Ball, name: str = "attack") -
         worst = distance.sub(eps).argmax()
         raise ValueError(
             f"{name}: expected every image within {threat!r}, got {int(outside.sum())} of {len(x)} outside: the "
-            f"worst is {distance[worst].item():.4g} away, allowed {eps.expand(len(x))[worst].item():.4g}; project onto it"
+            f"worst is {distance[worst].item():.4g} away, allowed {eps.expand(len(x))[worst].item():.4g}; project it"
         )
 
 

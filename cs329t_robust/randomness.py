@@ -43,7 +43,7 @@ class ImageRandom:
     def __init__(self, seed: int, x: Tensor) -> None:
         bits = x.detach().float().contiguous().view(torch.int32).long().flatten(1)
         place = torch.arange(1, bits.shape[1] + 1, device=x.device)
-        start = torch.tensor(_signed(seed % (1 << 64)), device=x.device)
+        start = torch.tensor(_signed(int(seed) % (1 << 64)), device=x.device)
         self.keys = _mix(_mix(bits + place * _GOLDEN).sum(1) + _mix(start))
         self.place = place
         self.draws = 0

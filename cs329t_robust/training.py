@@ -77,6 +77,7 @@ def fit(
     check_count("batch_size", batch_size, 1)
     if isinstance(max_lr, bool) or not isinstance(max_lr, Real) or not 0 < max_lr < math.inf:
         raise ValueError(f"max_lr: expected a learning rate > 0, got {max_lr!r}")
+    y = y.long()
     generator = torch.Generator().manual_seed(seed)
     batches = -(-len(x) // batch_size)
     optimiser = torch.optim.Adam(model.parameters(), lr=max_lr)
@@ -94,8 +95,8 @@ def fit(
                 if inner is not None:
                     xb = inner(model, xb, yb, generator)
                 logits = model(xb)
-                if not history:
-                    check_logits(logits, xb, yb)
+                if schedule.last_epoch == 0:
+                    check_logits(logits, xb, y)  # all of y, once
                 losses = cross_entropy(logits, yb)
                 optimiser.zero_grad(set_to_none=True)
                 losses.mean().backward()

@@ -1,0 +1,99 @@
+# The workbook's two commands:   make lab    and    make test
+# Both set up .venv first; a second run re-installs nothing. `make help` lists the rest.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# Any Python >= 3.11; PYTHON=/path/to/python overrides.
+PYTHON ?=
+ARGS ?=
+# JupyterLab refuses to start for root, which is who one is in most containers; it listens on loopback, with its token.
+AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
+
+BIN := .venv/bin
+SETUP := .venv/.set-up
+TRUSTED := .venv/.trusted
+NOTEBOOKS := $(sort $(wildcard lessons/*.ipynb lessons/solutions/*.ipynb))
+NBVAL := --nbval --nbval-current-env --nbval-sanitize-with tests/lessons/sanitize.cfg --nbval-cell-timeout 120
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_NO_INPUT := 1
+export PIP_USER := 0
+
+.PHONY: help setup lab test lint unit notebooks browser-test lessons checkpoints doctor lock clean
+
+help:  ## list these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
+
+lab: $(SETUP) $(TRUSTED)  ## open JupyterLab at lesson 00; ARGS="--no-browser --port 9999" passes options on
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/jupyter-lab --ip=127.0.0.1 --LabApp.default_url=/lab/tree/lessons/00_start_here.ipynb $(AS_ROOT) $(ARGS)
+
+test: lint unit notebooks  ## everything but the browser tests: lint, unit tests, the notebooks
+
+lint: $(SETUP)  ## ruff, lint and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+unit: $(SETUP)  ## unit tests
+	$(BIN)/python -m pytest -m "not browser"
+
+notebooks: $(SETUP)  ## nbval: run every notebook and compare its outputs with the stored ones
+	@test -n "$(NOTEBOOKS)" || { echo "make notebooks: no notebook in lessons/; run: make lessons" >&2; exit 1; }
+	$(BIN)/python -m pytest $(NBVAL) $(NOTEBOOKS)
+
+browser-test: $(SETUP)  ## drive the slider in Chromium (.ci/run installs Chromium)
+	$(BIN)/python -m pytest tests/browser -m browser
+
+lessons: $(SETUP)  ## build the notebooks from lessons/source
+	$(BIN)/cs329t lessons
+
+checkpoints: $(SETUP)  ## train again the models that data/checkpoints ships
+	$(BIN)/cs329t train mnist --out data/checkpoints/mnist_standard.safetensors
+
+doctor: $(SETUP)  ## check this machine's set-up
+	$(BIN)/cs329t doctor
+
+# Needs uv (https://docs.astral.sh/uv/). Add --upgrade to move every version; without it only what pyproject.toml demands.
+lock:  ## write requirements.lock again after a change of pyproject.toml
+	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-header --no-annotate -o requirements.lock $(ARGS)
+
+clean:  ## remove .venv and caches; lessons, data and answers stay
+	rm -rf .venv .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+setup: $(SETUP)  ## create .venv and install the locked packages
+
+# The stamp is written last, so an interrupted set-up is taken up again.
+$(SETUP): requirements.lock pyproject.toml
+	@python="$(PYTHON)"; \
+	if [ -z "$$python" ]; then \
+		for name in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+			if $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then python=$$name; break; fi; \
+		done; \
+	fi; \
+	if [ -z "$$python" ]; then \
+		echo "make: no Python >= 3.11 found as python3, python3.14 … python3.11 or python." >&2; \
+		echo "      Install one from https://www.python.org, or name it: make lab PYTHON=/path/to/python" >&2; exit 1; \
+	fi; \
+	if ! "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then \
+		echo "make: PYTHON=$$python is not a Python >= 3.11" >&2; exit 1; \
+	fi; \
+	rm -f $(SETUP); \
+	if ! $(BIN)/python -c 'import pip' >/dev/null 2>&1; then \
+		echo "Setting up .venv with $$("$$python" --version) (about 3 minutes and 6 GB, once)"; \
+		if ! "$$python" -m venv --clear .venv; then \
+			echo "make: $$python cannot make a virtual environment; on Debian and Ubuntu: sudo apt install python3-venv" >&2; \
+			exit 1; \
+		fi; \
+	fi
+	$(BIN)/python -m pip install --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	$(BIN)/python -m ipykernel install --sys-prefix --name cs329t-robust --display-name "CS 329T Robustness" >/dev/null
+	@touch $(SETUP)
+
+# Trusted notebooks show their stored sliders at once, before any cell is run.
+$(TRUSTED): $(SETUP) $(NOTEBOOKS)
+	@test -z "$(NOTEBOOKS)" || $(BIN)/jupyter-trust $(NOTEBOOKS) >/dev/null
+	@touch $(TRUSTED)

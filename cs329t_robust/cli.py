@@ -1,0 +1,133 @@
+"""The command `cs329t`. Sub-commands import what they need when they run, so that `cs329t --help` is instant."""
+
+import argparse
+import sys
+
+from . import __version__
+
+EXAMPLES = """\
+examples:
+  cs329t doctor                     what is wrong with my set-up, and how do I mend it?
+  cs329t data                       are the data files whole?
+  cs329t data --repair              download MNIST's damaged or missing files again
+  cs329t data --get fashion_mnist   download a data set that the repository does not carry
+  cs329t train mnist --out m.safetensors   train the digit classifier (about 15 seconds)
+  cs329t lessons --only 02          build a lesson's notebooks from its source, and run them
+  cs329t lessons --check            are the notebooks what their sources make?
+
+environment:
+  CS329T_DATA      a folder with more data sets; downloads go there
+  CS329T_DEVICE    cpu, cuda, cuda:1 or mps instead of the device found
+  CS329T_THREADS   CPU threads that torch uses (default 1)
+
+exit codes:
+  0  all is well      1  a check failed, or the command could not do it      2  wrong usage
+"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line `argv` (by default the process's own) and return its exit code."""
+    arguments = _parser().parse_args(argv)
+    from .data_files import DataError
+
+    try:
+        return arguments.run(arguments)
+    except (DataError, ValueError, FileNotFoundError) as error:
+        print(f"cs329t {arguments.command}: {error}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="cs329t",
+        description="The workbook of the Robustness lecture: check the set-up, look after the data, build lessons, train.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"cs329t-robust {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command", title="commands")
+
+    doctor = commands.add_parser("doctor", help="check the set-up, and say how to fix what fails")
+    doctor.set_defaults(run=_doctor)
+
+    data = commands.add_parser("data", help="verify, repair or download the data")
+    action = data.add_mutually_exclusive_group()
+    action.add_argument("--verify", action="store_true", help="check every shipped file's SHA-256 (the default)")
+    action.add_argument("--repair", action="store_true", help="download MNIST's damaged or missing files again")
+    action.add_argument("--get", metavar="NAME", help="download fashion_mnist, cifar10 or mnist through torchvision")
+    data.set_defaults(run=_data)
+
+    train = commands.add_parser("train", help="train a model and save it with its model card")
+    train.add_argument("dataset", choices=["mnist"])
+    train.add_argument("--method", default="standard", choices=["standard"], help="how to train (default: standard)")
+    train.add_argument("--epochs", type=int, default=2, help="passes over the data (default: 2)")
+    train.add_argument("--seed", type=int, default=0, help="seed of the weights and of the order (default: 0)")
+    train.add_argument("--out", required=True, metavar="PATH", help="the .safetensors file to write")
+    train.set_defaults(run=_train)
+
+    lessons = commands.add_parser("lessons", help="build the notebooks from lessons/source, and run them")
+    lessons.add_argument("--only", metavar="NN", help="only this lesson, such as 02")
+    lessons.add_argument(
+        "--check", action="store_true", help="compare with the notebooks on disk; build and run nothing"
+    )
+    lessons.set_defaults(run=_lessons)
+
+    # Further commands go here: add_parser, its arguments, set_defaults(run=…), and a function below.
+    return parser
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from .doctor import examine, report
+
+    findings = examine()
+    print(report(findings))
+    return 0 if all(finding.ok for finding in findings) else 1
+
+
+def _train(arguments: argparse.Namespace) -> int:
+    from .checkpoints import train_mnist
+
+    card = train_mnist(
+        arguments.method, out=arguments.out, epochs=arguments.epochs, seed=arguments.seed, progress=sys.stderr.isatty()
+    )
+    print("\n".join(f"{key:15} {value}" for key, value in card.items()))
+    print(f"saved in {arguments.out}")
+    return 0
+
+
+def _lessons(arguments: argparse.Namespace) -> int:
+    from . import lessons
+
+    if not arguments.check:
+        for path in lessons.build(only=arguments.only):
+            print(f"built lessons/{path.relative_to(lessons.HOME).as_posix()}", flush=True)
+        return 0
+    differences = lessons.check(only=arguments.only)
+    for difference in differences:
+        print(difference)
+    if differences:
+        print("The notebooks are not what their sources make: edit lessons/source, then run `make lessons`.")
+    else:
+        print("Every notebook is what its source makes.")
+    return 1 if differences else 0
+
+
+def _data(arguments: argparse.Namespace) -> int:
+    from . import data
+
+    if arguments.get:
+        print(f"{arguments.get} is in {data.get(arguments.get)}")
+        return 0
+    if arguments.repair:
+        for path in data.repair():
+            print(f"repaired {path}")
+    verdicts = data.verify()
+    for file, ok, detail in verdicts:
+        print(f"ok    {file}: {detail}" if ok else f"FAIL  {detail}")
+    bad = sum(not verdict.ok for verdict in verdicts)
+    print(f"{bad} of {len(verdicts)} files failed" if bad else f"All {len(verdicts)} files are whole")
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
