@@ -1,0 +1,284 @@
+"""An exercise: what is asked, the probes that measure an answer, and the mistakes that are known by name."""
+
+import inspect
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .answers import WrongType, agree, checked, clipped, constant_factor, frozen
+from .conduct import Conduct, explain_exception, observed
+from .report import Outcome, Report
+
+Function = Callable[..., Any]
+MANNERS = "leaves its arguments and the model as they were"
+RAISED = (RuntimeError, TypeError, ValueError, LookupError, AttributeError)  # what a known mistake may raise
+UNSTEADY = (
+    "Two calls with the same arguments give different answers: either something random is in it (a random start, noise), "
+    "or something is remembered from call to call."
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A student's function beside the reference, on the exercise's seeded inputs.
+
+    Iterating gives (args, answer, expected) for each case.
+    """
+
+    cases: list[tuple]
+    answers: list[Any]
+    expected: list[Any]
+    call: Function
+
+    def __iter__(self) -> Iterator[tuple[tuple, Any, Any]]:
+        return zip(self.cases, self.answers, self.expected, strict=True)
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One property of a right answer: `test` returns what is wrong, with numbers, or an empty string.
+
+    An `essential` probe shows that the function does what it is for at all. While it fails nothing else earns points,
+    so the identity, a constant or random noise is worth nothing.
+    """
+
+    name: str
+    points: int
+    test: Callable[[Run], str]
+    essential: bool = False
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A wrong implementation that students really write, and the sentence that would help."""
+
+    name: str
+    wrong: Function
+    says: str
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Mistakes that each replace a part of the solution, so that two of them at once are recognised as well.
+
+    Parameters
+    ----------
+    build : callable
+        ``build(**parts)`` returns the solution with those parts replaced.
+    rows : sequence of (name, parts, says)
+    """
+
+    build: Callable[..., Function]
+    rows: Sequence[tuple[str, dict[str, Any], str]]
+
+    @property
+    def single(self) -> list[Mistake]:
+        """Each row as a mistake."""
+        return [Mistake(name, self.build(**parts), says) for name, parts, says in self.rows]
+
+    @property
+    def pairs(self) -> Iterator[Mistake]:
+        """Every two rows that replace different parts, as one mistake with both sentences."""
+        for (name, parts, says), (other, others, also) in combinations(self.rows, 2):
+            if not parts.keys() & others.keys():
+                both = f"Two things at once. (1) {says} (2) {also}"
+                yield Mistake(f"{name} + {other}", self.build(**parts, **others), both)
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """One exercise, complete; CONTRIBUTING.md shows how to add one.
+
+    Parameters
+    ----------
+    id, name : str
+        "02.3" and the function's name.
+    reference : callable
+        A solution. It is called, never shown.
+    cases : callable
+        ``cases(seed)`` makes the argument tuples of each call, fresh at each call.
+    probes, mistakes : sequences
+    hint : str
+        Shown when a probe fails and no known mistake matches.
+    parts : Parts or None
+        Where the mistakes' combinations come from.
+    returns : str
+        "images", "vector" (one value per image), "number" or "number or None".
+    like : int
+        Which argument the answer is shaped like.
+    keeps_graph : bool
+        The answer may stay on the autograd graph (a loss must, an adversarial image must not).
+    """
+
+    id: str
+    name: str
+    reference: Function
+    cases: Callable[[int], list[tuple]]
+    probes: Sequence[Probe]
+    mistakes: Sequence[Mistake]
+    hint: str
+    returns: str = "images"
+    like: int = 1
+    keeps_graph: bool = False
+    parts: Parts | None = None
+
+    @property
+    def points(self) -> int:
+        """Points of all probes, and one for leaving arguments and model alone."""
+        return sum(probe.points for probe in self.probes) + 1
+
+    def grade(self, function: Function, seed: int = 0) -> Report:
+        """Measure `function` on inputs that follow from `seed`.
+
+        Never raises at the student: whatever goes wrong becomes part of the Report. The same seed gives the same text.
+        """
+        conduct = Conduct()
+        with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+            # a warning's text holds paths and line numbers; the advice says what matters
+            warnings.simplefilter("ignore")
+            torch.default_generator.manual_seed(seed)  # not CUDA's, which fork_rng leaves alone
+            problem = self._call_problem(function)
+            if problem:
+                return self._broken(problem)
+            try:
+                answers = [observed(function, args, conduct, self.keeps_graph) for args in self.cases(seed)]
+            except NotImplementedError:
+                return self._open()
+            except (Exception, SystemExit) as error:
+                named = self._recognise_error(error, seed)
+                told = explain_exception(error, function)
+                return self._broken(*([told[0], *named] if named else told), *conduct.faults)
+            if all(answer is None for answer in answers) and _does_nothing(function):
+                return self._open()
+            return self._measured(function, answers, conduct, seed)
+
+    def _measured(self, function: Function, answers: list, conduct: Conduct, seed: int) -> Report:
+        cases = self.cases(seed)
+        expected = [self.reference(*args) for args in self.cases(seed)]
+        try:
+            usable = [checked(a, args[self.like], self.returns) for a, args in zip(answers, cases, strict=True)]
+        except WrongType as error:
+            named = self.recognise(answers, expected, seed)
+            return self._broken(*(named or [_sentence(str(error))]), *conduct.faults)
+        run = Run(cases, usable, expected, function)
+        outcomes = [self._outcome(probe, run) for probe in self.probes]
+        failed = any(outcome.problem for outcome in outcomes)
+        outcomes.append(Outcome(MANNERS, 1, "see below" if conduct.faults else ""))
+        worthless = any(o.problem and p.essential for o, p in zip(outcomes, self.probes, strict=False))
+        earned = 0 if worthless else sum(outcome.points for outcome in outcomes if not outcome.problem)
+        named = self.recognise(usable, expected, seed) if failed else []
+        if failed and not named:
+            named = self._unsteady(function, usable, seed) or self._scaled(run)
+        return Report(
+            self.id,
+            self.name,
+            earned,
+            self.points,
+            tuple(outcomes),
+            (*named, *conduct.faults),
+            () if failed else tuple(conduct.notes),
+            self.hint if failed and not named else "",
+        )
+
+    @staticmethod
+    def _outcome(probe: Probe, run: Run) -> Outcome:
+        try:
+            return Outcome(probe.name, probe.points, probe.test(run))
+        except (Exception, SystemExit) as error:
+            return Outcome(probe.name, probe.points, " ".join(explain_exception(error, run.call)))
+
+    def recognise(self, answers: list, expected: list, seed: int) -> list[str]:
+        """Return the sentence of the known mistake that behaves identically on the same inputs, if there is one."""
+        for view, candidates in ((list, self.mistakes), (list, self._pairs()), (clipped, self.mistakes)):
+            if agree(view(answers), view(expected)):
+                continue
+            for mistake in candidates:
+                if self._behaves_so(mistake, answers, seed, view):
+                    return [mistake.says]
+        return []
+
+    def _pairs(self) -> Iterator[Mistake]:
+        return iter(self.parts.pairs if self.parts else ())
+
+    def _behaves_so(self, mistake: Mistake, answers: list, seed: int, view: Callable[[list], list]) -> bool:
+        torch.default_generator.manual_seed(seed)
+        try:
+            seen = (frozen(mistake.wrong(*args)) for args in self.cases(seed))
+            return all(agree(view([a]), view([b])) for a, b in zip(seen, answers, strict=True))
+        except RAISED:
+            return False
+
+    def _recognise_error(self, error: BaseException, seed: int) -> list[str]:
+        """Return the sentence of the known mistake that raises the same error, if there is one."""
+        for mistake in self.mistakes:
+            torch.default_generator.manual_seed(seed)
+            try:
+                for args in self.cases(seed):
+                    mistake.wrong(*args)
+            except RAISED as known:
+                if type(known) is type(error) and str(known) == str(error):
+                    return [mistake.says]
+        return []
+
+    def _unsteady(self, function: Function, answers: list, seed: int) -> list[str]:
+        """Say so if a second call on the same inputs gives another answer."""
+        torch.default_generator.manual_seed(seed + 1)
+        try:
+            again = [frozen(function(*args)) for args in self.cases(seed)]
+        except (Exception, SystemExit):
+            return [UNSTEADY]
+        return [] if agree(again, answers) else [UNSTEADY]
+
+    def _scaled(self, run: Run) -> list[str]:
+        """Say so if the answer of the first case, or its change of the image, is a multiple of the right one."""
+        args, got, want = next(iter(run))
+        if not isinstance(got, Tensor) or agree(got, want):
+            return []
+        told = "Your answer"
+        factor = constant_factor(got, want)
+        if factor is None and self.returns == "images":
+            told, x = "Your change of the image", args[self.like]
+            free = (got > 0) & (got < 1) & (want > 0) & (want < 1)  # not cut off by the clip
+            factor = constant_factor((got - x)[free], (want - x)[free])
+        if factor is None or abs(factor - 1) < 0.02 or abs(factor) < 1e-4:
+            return []
+        return [
+            f"{told} is {factor:.3g} times the right one everywhere: look for a wrong {'sign or ' if factor < 0 else ''}factor."
+        ]
+
+    def _call_problem(self, function: Function) -> str:
+        if not callable(function):
+            return (
+                f"Expected the function itself, check.{self.name}({self.name}), got {type(function).__name__}: "
+                "leave out the brackets after its name."
+            )
+        args = self.cases(0)[0]
+        try:
+            inspect.signature(function).bind(*args)
+        except TypeError:
+            asked = ", ".join(inspect.signature(self.reference).parameters)
+            return f"Expected a function called as {self.name}({asked}), got one with {inspect.signature(function)}."
+        except ValueError:
+            return ""  # a built-in without a readable signature: calling it will tell
+        return ""
+
+    def _broken(self, *sentences: str) -> Report:
+        return Report(self.id, self.name, 0, self.points, (), sentences, (), self.hint)
+
+    def _open(self) -> Report:
+        return Report(self.id, self.name, 0, self.points, attempted=False)
+
+
+def _does_nothing(function: Function) -> bool:
+    """Say whether a function that returned None is an empty stub: it names nothing and calls nothing."""
+    code = getattr(function, "__code__", None)
+    return code is not None and not code.co_names
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,37 @@
+"""Answers written from the exercise list alone, before reading the checks: wrong and right, as students write.
+
+`WRONG[id]` and `RIGHT[id]` hold them by exercise; nothing in the package sees them.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+WRONG: dict[str, list["Case"]] = {}
+RIGHT: dict[str, list[Callable]] = {}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A wrong answer, and a regular expression that only a message naming its mistake matches."""
+
+    function: Callable
+    expected: str
+
+
+def wrong(exercise: str, expected: str) -> Callable[[Callable], Callable]:
+    def keep(function: Callable) -> Callable:
+        WRONG.setdefault(exercise, []).append(Case(function, expected))
+        return function
+
+    return keep
+
+
+def right(exercise: str) -> Callable[[Callable], Callable]:
+    def keep(function: Callable) -> Callable:
+        RIGHT.setdefault(exercise, []).append(function)
+        return function
+
+    return keep
+
+
+from . import lesson_00, lesson_01, lesson_02_attacks, lesson_02_gradients, lesson_02_projections  # noqa: E402, F401
