@@ -40,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="cs329t",
-        description="The workbook of the Robustness lecture: check the set-up, look after the data, build lessons, train.",
+        description="The workbook of the Robustness lecture: check the machine and its data, build lessons, train.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
