@@ -8,7 +8,10 @@ __version__ = "0.1.0"
 _HOME = {
     "Linf": "threat",
     "L2": "threat",
+    "apgd": "attacks",
+    "deepfool": "attacks",
     "fgsm": "attacks",
+    "fmn": "attacks",
     "pgd": "attacks",
     "robust_accuracy": "evaluation",
     "robustness_curve": "evaluation",
@@ -21,8 +24,11 @@ __all__ = [
     "Linf",
     "__version__",
     "accuracy",
+    "apgd",
+    "deepfool",
     "device",
     "fgsm",
+    "fmn",
     "pgd",
     "robust_accuracy",
     "robustness_curve",
@@ -30,7 +36,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from .attacks import fgsm, pgd
+    from .attacks import apgd, deepfool, fgsm, fmn, pgd
     from .evaluation import accuracy, robust_accuracy, robustness_curve
     from .runtime import device, set_threads
     from .threat import L2, Linf

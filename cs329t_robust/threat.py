@@ -130,17 +130,17 @@ class L2(Ball):
 
     def ascend(self, x: Tensor, x_adv: Tensor, grad: Tensor, step_size: float | Tensor) -> Tensor:
         """Step along grad/‖grad‖₂ of each image (a zero gradient stays put); no projection."""
-        return x_adv + per_image(step_size, x) * _unit(grad)
+        return x_adv + per_image(step_size, x) * unit(grad)
 
     def sample(self, x: Tensor, generator: Generator) -> Tensor:
         """Return x plus a point drawn uniformly from the ball of radius `eps`, clipped to [0, 1]."""
-        direction = _unit(normal_like(x, generator))
+        direction = unit(normal_like(x, generator))
         dimensions = x[0].numel()
         radius = uniform_like(x, generator).flatten(1)[:, 0] ** (1 / dimensions)
         return self.project(x, x + per_image(self.eps, x) * rowwise(radius, x) * direction)
 
 
-def _unit(v: Tensor) -> Tensor:
+def unit(v: Tensor) -> Tensor:
     """Scale each image of `v` to Euclidean length 1; zeros stay zeros, and tiny gradients do not underflow."""
     biggest = v.flatten(1).abs().amax(1)
     v = v / rowwise(torch.where(biggest > 0, biggest, 1), v)

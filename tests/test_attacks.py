@@ -7,9 +7,15 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from cs329t_robust import L2, Linf, fgsm, losses, pgd, robust_accuracy
+from cs329t_robust import L2, Linf, apgd, fgsm, losses, pgd, robust_accuracy
 
-ATTACKS = {"fgsm": fgsm, "pgd": partial(pgd, steps=7), "pgd_restarts": partial(pgd, steps=4, restarts=3)}
+ATTACKS = {
+    "fgsm": fgsm,
+    "pgd": partial(pgd, steps=7),
+    "pgd_restarts": partial(pgd, steps=4, restarts=3),
+    "apgd": partial(apgd, steps=7),
+    "apgd_restarts": partial(apgd, steps=5, restarts=2),
+}
 KINDS = [Linf, L2]
 each_attack = pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS.keys())
 each_kind = pytest.mark.parametrize("kind", KINDS)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from cs329t_robust import L2, Linf, accuracy, fgsm, models, pgd, robust_accuracy
+from cs329t_robust import L2, Linf, accuracy, apgd, fgsm, models, pgd, robust_accuracy
 from cs329t_robust.evaluation import predict
 
 
@@ -18,7 +18,12 @@ def with_threat(measure):
     return lambda model, x, y, *, threat: measure(model, x, y)
 
 
-ENTRIES = {"fgsm": fgsm, "pgd": partial(pgd, steps=2), "robust_accuracy": measured}
+ENTRIES = {
+    "fgsm": fgsm,
+    "pgd": partial(pgd, steps=2),
+    "apgd": partial(apgd, steps=2),
+    "robust_accuracy": measured,
+}
 CLEAN = {"accuracy": with_threat(accuracy), "predict": with_threat(lambda model, x, y: predict(model, x))}
 each = pytest.mark.parametrize("entry", ENTRIES.values(), ids=ENTRIES.keys())
 N, K = 4, 3

@@ -1,0 +1,110 @@
+"""DeepFool: walk to the nearest boundary of the linearised model, again and again, until it is crossed."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..contract import Model, borrowed, check_count, check_finite, check_inputs, check_logits
+from ..threat import Linf, rowwise
+from .rows import COMPACT, select
+
+
+@dataclass
+class State:
+    """The images still on the right side; every tensor has n rows."""
+
+    row: Tensor
+    x: Tensor
+    y: Tensor
+    now: Tensor
+
+
+def deepfool(
+    model: Model,
+    x: Tensor,
+    y: Tensor,
+    *,
+    norm: str = "L2",
+    steps: int = 50,
+    candidates: int = 10,
+    overshoot: float = 0.02,
+) -> Tensor:
+    """Find a near adversarial example of each image by linearising the model at every step.
+
+    Parameters
+    ----------
+    model, x, y
+        As in `pgd`. An image that is not classified as `y` comes back unchanged.
+    norm : "L2" or "Linf"
+        What is to be small.
+    steps : int >= 1
+    candidates : int >= 2
+        Classes considered, by descending logit; the paper's 10.
+    overshoot : float >= 0
+        The step goes this share beyond the linear boundary.
+
+    Returns
+    -------
+    Tensor (n, c, h, w)
+        Detached, in [0, 1]. Images that could not be moved across come back at the last point tried, still
+        classified as `y`: count successes by classifying the result.
+
+    Raises
+    ------
+    ValueError
+        If an input is unusable.
+
+    Notes
+    -----
+    Unlike the paper's code each step is clipped to [0, 1], so the result is an image. One forward pass and one
+    backward pass per candidate class serve the whole batch; images leave it once they have crossed.
+
+    References
+    ----------
+    Moosavi-Dezfooli, Fawzi & Frossard 2016, "DeepFool", arXiv:1511.04599, algorithm 2 (and section 3.3 for p = inf).
+    """
+    x, y = check_inputs(model, x, y, Linf(0.0))
+    check_count("steps", steps, 1)
+    check_count("candidates", candidates, 2)
+    if norm not in ("L2", "Linf"):
+        raise ValueError(f"norm: expected 'L2' or 'Linf', got {norm!r}")
+    if not 0 <= overshoot < float("inf"):
+        raise ValueError(f"overshoot: expected a number >= 0, got {overshoot}")
+    with borrowed(model):
+        done, s = x.clone(), State(torch.arange(len(x), device=x.device), x, y, x)
+        for step in range(steps + 1):
+            now = s.now.detach().requires_grad_()
+            logits = model(now)
+            if step == 0:
+                check_logits(logits, now, y)
+            standing = logits.argmax(1) == s.y
+            done[s.row] = s.now
+            if step == steps or not bool(standing.any()):
+                break
+            gaps, slopes = _boundaries(logits, now, s.y, min(candidates, logits.shape[1]) - 1)
+            s.now = torch.where(rowwise(standing, x), _cross(s.now, gaps, slopes, norm, overshoot), s.now)
+            if int(standing.sum()) <= (1 - COMPACT) * len(s.row):
+                s = select(s, standing)
+    return check_finite(done)
+
+
+def _boundaries(logits: Tensor, now: Tensor, y: Tensor, m: int) -> tuple[Tensor, Tensor]:
+    """Return, for the m strongest other classes, how far each is behind y, (n, m), and that gap's slope, (n, m, …)."""
+    own = logits.gather(1, y[:, None])
+    rivals = logits.detach().scatter(1, y[:, None], -torch.inf).topk(m, dim=1).indices
+    gaps = own - logits.gather(1, rivals)
+    slopes = [torch.autograd.grad(gaps[:, j].sum(), now, retain_graph=j < m - 1)[0] for j in range(m)]
+    return gaps.detach(), torch.stack(slopes, 1)
+
+
+def _cross(now: Tensor, gaps: Tensor, slopes: Tensor, norm: str, overshoot: float) -> Tensor:
+    """Step to the nearest of the linear boundaries, and a little beyond, inside the image box."""
+    flat = slopes.flatten(2)
+    tiny = torch.finfo(now.dtype).tiny
+    size = flat.norm(dim=2) if norm == "L2" else flat.abs().sum(2)
+    nearest = (gaps / size.clamp_min(tiny)).argmin(1)
+    rows = torch.arange(len(now), device=now.device)
+    gap, slope, size = gaps[rows, nearest] + 1e-4, slopes[rows, nearest], size[rows, nearest].clamp_min(tiny)
+    way = slope / rowwise(size.square(), now) if norm == "L2" else slope.sign() / rowwise(size, now)
+    return (now - (1 + overshoot) * rowwise(gap, now) * way).clamp(0, 1)
