@@ -14,6 +14,8 @@ AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 BIN := .venv/bin
 SETUP := .venv/.set-up
 TRUSTED := .venv/.trusted
+# JupyterLab reads this folder. Its news are switched off: they call home, and the workbook works offline.
+LABCONFIG := .venv/etc/jupyter/labconfig
 NOTEBOOKS := $(sort $(wildcard lessons/*.ipynb lessons/solutions/*.ipynb))
 NBVAL := --nbval --nbval-current-env --nbval-sanitize-with tests/lessons/sanitize.cfg --nbval-cell-timeout 120
 
@@ -91,6 +93,8 @@ $(SETUP): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	$(BIN)/python -m ipykernel install --sys-prefix --name cs329t-robust --display-name "CS 329T Robustness" >/dev/null
+	@mkdir -p $(LABCONFIG)
+	@echo '{"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": true}}' > $(LABCONFIG)/page_config.json
 	@touch $(SETUP)
 
 # Trusted notebooks show their stored sliders at once, before any cell is run.

@@ -72,6 +72,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     lessons.set_defaults(run=_lessons)
 
+    bench = commands.add_parser("bench", help="time an attack beside a bare loop with as many gradients")
+    bench.add_argument("--attack", default="pgd", choices=["fgsm", "pgd"])
+    bench.add_argument("--device", help="cpu, cuda or mps (default: the device found)")
+    bench.add_argument("--n", type=int, default=256, help="images (default: 256)")
+    bench.add_argument("--json", metavar="PATH", help="write the rows, the machine and the versions to this file")
+    bench.set_defaults(run=_bench)
+
     # Further commands go here: add_parser, its arguments, set_defaults(run=…), and a function below.
     return parser
 
@@ -110,6 +117,28 @@ def _lessons(arguments: argparse.Namespace) -> int:
     else:
         print("Every notebook is what its source makes.")
     return 1 if differences else 0
+
+
+def _bench(arguments: argparse.Namespace) -> int:
+    import json
+    from pathlib import Path
+
+    import torch
+
+    from .bench import bench
+    from .runtime import device, set_threads
+
+    set_threads()
+    found = bench(arguments.attack, device=torch.device(arguments.device or device()), n=arguments.n)
+    print(f"{'attack':8}{'mode':12}{'who':6}{'seconds':>9}{'ratio':>8}{'robust':>8}   on {found['machine']}")
+    for row in found["rows"]:
+        print(
+            f"{row['attack']:8}{row['mode']:12}{row['who']:6}{row['seconds']:9.3f}{row['ratio']:8.2f}"
+            f"{row['robust_accuracy']:8.3f}"
+        )
+    if arguments.json:
+        Path(arguments.json).write_text(json.dumps(found, indent=1) + "\n")
+    return 0
 
 
 def _data(arguments: argparse.Namespace) -> int:

@@ -15,7 +15,7 @@ ROOT = Path(cs329t_robust.__file__).parent
 # import each other, except downwards as BESIDE allows.
 LAYERS = [
     ("cli",),
-    ("doctor", "grading", "lessons", "lesson_source", "checkpoints"),
+    ("bench", "doctor", "grading", "lessons", "lesson_source", "checkpoints"),
     ("checks",),
     ("widgets", "explorer_html", "plots", "landscapes"),
     ("ladders",),
