@@ -11,8 +11,7 @@ from ..losses import cross_entropy
 from ..randomness import ImageRandom
 from ..threat import Ball
 from .gradient import input_gradient
-
-COMPACT = 0.1  # drop broken rows once they are a tenth of the batch: sooner copies too often, later wastes gradients
+from .rows import COMPACT
 
 
 def pgd(
