@@ -14,6 +14,7 @@ AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 BIN := .venv/bin
 SETUP := .venv/.set-up
 TRUSTED := .venv/.trusted
+BENCH := bench/.venv
 # JupyterLab reads this folder. Its news are switched off: they call home, and the workbook works offline.
 LABCONFIG := .venv/etc/jupyter/labconfig
 NOTEBOOKS := $(sort $(wildcard lessons/*.ipynb lessons/solutions/*.ipynb))
@@ -23,7 +24,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 export PIP_USER := 0
 
-.PHONY: help setup lab test lint unit notebooks browser-test lessons checkpoints doctor lock clean
+.PHONY: help setup lab test lint unit notebooks browser-test lessons checkpoints bench doctor lock clean
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -52,6 +53,9 @@ lessons: $(SETUP)  ## build the notebooks from lessons/source
 
 checkpoints: $(SETUP)  ## train again the models that data/checkpoints ships
 	$(BIN)/cs329t train mnist --out data/checkpoints/mnist_standard.safetensors
+
+bench: $(BENCH)/.set-up  ## time our attacks beside three other libraries'; ARGS="--n 64 --attacks pgd" passes options on
+	$(BENCH)/bin/python -m bench.run $(ARGS)
 
 doctor: $(SETUP)  ## check this machine's set-up
 	$(BIN)/cs329t doctor
@@ -101,3 +105,12 @@ $(SETUP): requirements.lock pyproject.toml
 $(TRUSTED): $(SETUP) $(NOTEBOOKS)
 	@test -z "$(NOTEBOOKS)" || $(BIN)/jupyter-trust $(NOTEBOOKS) >/dev/null
 	@touch $(TRUSTED)
+
+# The peers' pins conflict with ours, so they get an environment of their own; torch and our packages are shared.
+$(BENCH)/.set-up: $(SETUP) bench/requirements.lock
+	@rm -f $@
+	$(BIN)/python -m venv --clear $(BENCH)
+	$(BENCH)/bin/python -m pip install --quiet --no-deps --require-hashes -r bench/requirements.lock
+	@$(BIN)/python -c 'import site; print(f"import site; site.addsitedir({site.getsitepackages()[0]!r})")' \
+		> "$$($(BENCH)/bin/python -c 'import site; print(site.getsitepackages()[0])')/shared.pth"
+	@touch $@

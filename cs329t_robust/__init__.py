@@ -6,13 +6,26 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOME = {
-    "Linf": "threat",
+    "L0": "threat",
+    "L1": "threat",
     "L2": "threat",
+    "Linf": "threat",
+    "Masked": "threat",
+    "Spatial": "threat",
     "apgd": "attacks",
+    "apgd_t": "attacks",
+    "autoattack": "attacks",
+    "cw": "attacks",
     "deepfool": "attacks",
+    "fab_t": "attacks",
     "fgsm": "attacks",
     "fmn": "attacks",
+    "penalty": "attacks",
     "pgd": "attacks",
+    "sparse_rs": "attacks",
+    "spatial": "attacks",
+    "square": "attacks",
+    "transfer": "attacks",
     "robust_accuracy": "evaluation",
     "robustness_curve": "evaluation",
     "accuracy": "evaluation",
@@ -20,26 +33,54 @@ _HOME = {
     "set_threads": "runtime",
 }
 __all__ = [
+    "L0",
+    "L1",
     "L2",
     "Linf",
+    "Masked",
+    "Spatial",
     "__version__",
     "accuracy",
     "apgd",
+    "apgd_t",
+    "autoattack",
+    "cw",
     "deepfool",
     "device",
+    "fab_t",
     "fgsm",
     "fmn",
+    "penalty",
     "pgd",
     "robust_accuracy",
     "robustness_curve",
     "set_threads",
+    "sparse_rs",
+    "spatial",
+    "square",
+    "transfer",
 ]
 
 if TYPE_CHECKING:
-    from .attacks import apgd, deepfool, fgsm, fmn, pgd
+    from .attacks import (
+        apgd,
+        apgd_t,
+        autoattack,
+        cw,
+        deepfool,
+        fab_t,
+        fgsm,
+        fmn,
+        penalty,
+        pgd,
+        sparse_rs,
+        spatial,
+        square,
+        transfer,
+    )
     from .evaluation import accuracy, robust_accuracy, robustness_curve
     from .runtime import device, set_threads
-    from .threat import L2, Linf
+    from .threat import L0, L1, L2, Linf, Masked, Spatial
 
 
 def __getattr__(name: str) -> Any:

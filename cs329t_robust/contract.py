@@ -7,7 +7,7 @@ from numbers import Integral
 import torch
 from torch import Tensor, nn
 
-from .threat import Ball
+from .threat import Threat
 
 Model = Callable[[Tensor], Tensor]
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -33,7 +33,7 @@ def borrowed(model: Model) -> Iterator[None]:
             module.training = mode
 
 
-def check_inputs(model: Model, x: Tensor, y: Tensor, threat: Ball) -> tuple[Tensor, Tensor]:
+def check_inputs(model: Model, x: Tensor, y: Tensor, threat: Threat) -> tuple[Tensor, Tensor]:
     """Return (x, y) detached and ready to attack, or raise a ValueError that says what to mend.
 
     Raises
@@ -46,19 +46,9 @@ def check_inputs(model: Model, x: Tensor, y: Tensor, threat: Ball) -> tuple[Tens
     check_images(x)
     check_labels(x, y)
     check_model(model, x)
-    if not isinstance(threat, Ball):
+    if not isinstance(threat, Threat):
         raise ValueError(f"threat: expected a threat such as Linf(8/255) or L2(0.5), got {threat!r}")
-    eps = threat.eps
-    if isinstance(eps, Tensor):
-        if eps.device != x.device:
-            raise ValueError(
-                f"threat: expected eps on the images' device {x.device}, got {eps.device}; use eps.to(x.device)"
-            )
-        if eps.ndim == 1 and len(eps) != len(x):
-            raise ValueError(
-                f"threat: expected one eps for each of the {len(x)} images, got {len(eps)}. "
-                f"For a ladder, repeat the images: x.repeat_interleave(len(eps), 0) and eps.repeat(len(x))"
-            )
+    threat.check(x)
     with torch.inference_mode(False):
         return (
             x.clone() if x.is_inference() else x.detach(),

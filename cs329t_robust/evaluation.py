@@ -18,7 +18,7 @@ from .contract import (
     check_logits,
     check_model,
 )
-from .threat import Ball, Linf
+from .threat import Ball, Linf, Masked, Threat
 
 Attack = Callable[..., Tensor]
 ROUNDING = 1e-5  # share of the radius by which rounding may overshoot before an attack has left its threat
@@ -126,7 +126,7 @@ def attack_name(attack: Attack) -> str:
 
 
 def robust_accuracy(
-    model: Model, x: Tensor, y: Tensor, attack: Attack, threat: Ball, *, batch_size: int = 1000
+    model: Model, x: Tensor, y: Tensor, attack: Attack, threat: Threat, *, batch_size: int = 1000
 ) -> Accuracy:
     """Return the share of images that are classified correctly before and after the attack.
 
@@ -174,7 +174,7 @@ def _exact(x: Tensor) -> torch.dtype:
     return torch.float32 if x.device.type == "mps" else torch.float64  # Apple's GPUs have no float64
 
 
-def check_member(x: Tensor, x_adv: Tensor, threat: Ball, name: str = "attack") -> None:
+def check_member(x: Tensor, x_adv: Tensor, threat: Threat, name: str = "attack") -> None:
     """Raise a ValueError unless each `x_adv` lies within `threat` of its `x` and in [0, 1].
 
     The check is made in float64 and allows every pixel to be rounded by half a unit in its last place.
@@ -196,8 +196,7 @@ def check_member(x: Tensor, x_adv: Tensor, threat: Ball, name: str = "attack") -
     exact = _exact(x)
     distance = threat.distance(x.to(exact), x_adv.to(exact))
     eps = torch.as_tensor(threat.eps, device=x.device).to(exact)
-    ulp = torch.finfo(x.dtype).eps / 2
-    outside = distance > eps * (1 + ROUNDING) + threat.distance(torch.zeros_like(x), torch.full_like(x, ulp))
+    outside = distance > eps * (1 + ROUNDING) + threat.rounding(x)
     if bool(outside.any()):
         worst = distance.sub(eps).argmax()
         raise ValueError(
@@ -213,7 +212,7 @@ def robustness_curve(
     attack: Attack,
     eps: Sequence[float],
     *,
-    threat: type[Ball] = Linf,
+    threat: type[Ball] | Masked = Linf,
     batch_size: int = 1000,
 ) -> Curve:
     """Return robust accuracy over a ladder of radii: one batched attack, image by radius.
@@ -226,8 +225,8 @@ def robustness_curve(
         As in `robust_accuracy`.
     eps : sequence of float
         Radii, each >= 0, in any order; 0 is clean accuracy.
-    threat : type
-        `Linf` or `L2`.
+    threat : type or Masked
+        `Linf`, `L2`, `L1` or `L0`; or a `Masked` threat, whose radius the ladder replaces.
 
     Raises
     ------
@@ -238,24 +237,20 @@ def robustness_curve(
     check_labels(x, y)
     if not isinstance(eps, Sequence | Tensor | np.ndarray):
         raise ValueError(f"eps: expected a sequence of radii, got {eps!r}; use [{eps!r}] for one")
-    if not (isinstance(threat, type) and issubclass(threat, Ball)):
+    if not isinstance(threat, Masked) and not (isinstance(threat, type) and issubclass(threat, Ball)):
         raise ValueError(f"threat: expected a kind of threat, Linf or L2, got {threat!r}; the radii go into eps")
-    radii = sorted(threat(float(e)).eps for e in eps)
+    threat = threat if isinstance(threat, Masked) else threat(0.0)
+    radii = sorted(float(threat.with_eps(float(e)).eps) for e in eps)
     if not radii:
         raise ValueError("eps: expected at least one radius, got none")
     n, m = len(x), len(radii)
     ladder = torch.tensor(radii, dtype=_exact(x), device=x.device)
-    flat = robust_accuracy(
-        model,
-        x.repeat_interleave(m, 0),
-        y.repeat_interleave(m, 0),
-        attack,
-        threat(ladder.repeat(n)),
-        batch_size=batch_size,
-    )
+    rows = torch.arange(n, device=x.device).repeat_interleave(m)
+    around = threat.with_eps(0.0).select(rows).with_eps(ladder.repeat(n))
+    flat = robust_accuracy(model, x[rows], y[rows], attack, around, batch_size=batch_size)
     standing = flat.correct.view(n, m).cumprod(1).bool()
     name = attack_name(attack)
     return Curve(
         tuple(radii),
-        tuple(Accuracy(standing[:, i], name, repr(threat(radii[i]))) for i in range(m)),
+        tuple(Accuracy(standing[:, i], name, repr(threat.with_eps(radii[i]))) for i in range(m)),
     )

@@ -30,16 +30,37 @@ def dlr(logits: Tensor, y: Tensor) -> Tensor:
 
     Notes
     -----
-    The published loss divides by the gap between the largest and the third largest logit. With only two
-    classes there is no third: the gap between the two is used, so the loss is then exactly −1 or 1.
+    The published loss divides by the gap between the largest and the third largest logit. With only two classes there
+    is no third, and the ratio of the only gap to itself would be a constant that no attack can climb: there the margin
+    is returned as it is.
 
     References
     ----------
     Croce & Hein 2020, arXiv:2003.01690, equation 6.
     """
-    ordered = logits.sort(1, descending=True).values
-    spread = ordered[:, 0] - ordered[:, min(2, logits.shape[1] - 1)]
-    return margin(logits, y) / (spread + 1e-12)
+    if logits.shape[1] < 3:
+        return margin(logits, y)
+    top = logits.topk(3, dim=1).values
+    return margin(logits, y) / (top[:, 0] - top[:, 2] + 1e-12)
+
+
+def targeted_dlr(logits: Tensor, y: Tensor, target: Tensor) -> Tensor:
+    """Return the difference-of-logits ratio between `target` and `y`; shape (n,), positive once `target` is ahead.
+
+    Notes
+    -----
+    The published loss divides by the gap between the largest logit and the mean of the third and the fourth. With three
+    classes the third alone is used, with two the gap is returned as it is.
+
+    References
+    ----------
+    Croce & Hein 2020, arXiv:2003.01690, equation 7.
+    """
+    gap = (logits.gather(1, target[:, None]) - logits.gather(1, y[:, None])).squeeze(1)
+    if logits.shape[1] < 3:
+        return gap
+    top = logits.topk(min(4, logits.shape[1]), dim=1).values
+    return gap / (top[:, 0] - top[:, 2:].mean(1) + 1e-12)
 
 
 def squared_penalty(logits: Tensor, y: Tensor) -> Tensor:

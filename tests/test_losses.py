@@ -50,9 +50,24 @@ def test_any_number_of_classes(loss, classes):
     assert torch.autograd.grad(values.sum(), logits)[0].isfinite().all()
 
 
-def test_with_two_classes_dlr_is_plus_or_minus_one():
+def test_with_two_classes_dlr_is_the_margin_so_that_it_can_be_climbed():
     logits, y = batch(2)
-    torch.testing.assert_close(losses.dlr(logits, y), losses.margin(logits, y).sign())
+    torch.testing.assert_close(losses.dlr(logits, y), losses.margin(logits, y))
+    torch.testing.assert_close(losses.targeted_dlr(logits, y, 1 - y), losses.margin(logits, y))
+
+
+@pytest.mark.parametrize("classes", [2, 3, 4, 10, 1000])
+def test_targeted_dlr_is_equation_7_and_positive_once_the_target_is_ahead(classes):
+    logits, y = batch(classes)
+    target = (y + 1) % classes
+    got = losses.targeted_dlr(logits, y, target)
+    rows = torch.arange(len(y))
+    gap = logits[rows, target] - logits[rows, y]
+    assert ((got > 0) == (gap > 0)).all()
+    if classes >= 4:
+        ordered = logits.sort(1, descending=True).values
+        torch.testing.assert_close(got, gap / (ordered[:, 0] - (ordered[:, 2] + ordered[:, 3]) / 2))
+        torch.testing.assert_close(losses.targeted_dlr(1000 * logits - 17, y, target), got)
 
 
 @pytest.mark.parametrize("loss", ALL)

@@ -131,7 +131,7 @@ def test_apgd_looks_back_where_the_paper_does():
         (deepfool, {"steps": 0}, "steps: expected a whole number >= 1, got 0"),
         (deepfool, {"candidates": 1}, "candidates: expected a whole number >= 2, got 1"),
         (deepfool, {"overshoot": -1}, "overshoot: expected a number >= 0, got -1"),
-        (fmn, {"norm": "L0"}, "norm: expected one of L2, Linf, got 'L0'"),
+        (fmn, {"norm": "L3"}, "norm: expected one of L2, Linf, L1, L0, got 'L3'"),
         (fmn, {"steps": -2}, "steps: expected a whole number >= 1, got -2"),
         (fmn, {"step_size": 0}, "step_size: expected a length > 0, got 0"),
         (partial(apgd, threat=Linf(0.1)), {"steps": 0}, "steps: expected a whole number >= 1, got 0"),

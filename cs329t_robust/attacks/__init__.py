@@ -1,9 +1,31 @@
 """The inner maximum: functions ``(model, x, y, *, threat, …) -> x_adv`` that search a threat for the worst case."""
 
-from .apgd import apgd
+from .apgd import apgd, apgd_t
+from .autoattack import autoattack
 from .deepfool import deepfool
+from .fab import fab_t
 from .fgsm import fgsm
 from .fmn import fmn
+from .penalty import cw, penalty
 from .pgd import pgd
+from .sparse_rs import sparse_rs
+from .spatial import spatial
+from .square import square
+from .transfer import transfer
 
-__all__ = ["apgd", "deepfool", "fgsm", "fmn", "pgd"]
+__all__ = [
+    "apgd",
+    "apgd_t",
+    "autoattack",
+    "cw",
+    "deepfool",
+    "fab_t",
+    "fgsm",
+    "fmn",
+    "penalty",
+    "pgd",
+    "sparse_rs",
+    "spatial",
+    "square",
+    "transfer",
+]

@@ -1,28 +1,31 @@
 """Auto-PGD: PGD with momentum that halves each image's own step when the loss stops rising. No step size to tune."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from ..contract import Loss, Model, borrowed, check_count, check_finite, check_inputs
-from ..losses import cross_entropy
+from ..contract import Loss, Model, borrowed, check_count, check_finite, check_inputs, check_logits
+from ..losses import cross_entropy, targeted_dlr
 from ..randomness import ImageRandom
-from ..threat import Ball, rowwise
+from ..threat import L0, L1, Masked, Threat, radii, rowwise
 from .gradient import input_gradient
-from .rows import COMPACT, select
+from .rows import batched, select, worth_leaving
 
 MOMENTUM, RISES = 0.75, 0.75  # alpha and rho of the paper
+SPARSE_EVERY, SPARSER, SHORTEST = 0.04, 1.5, 0.1  # of "Mind the box": how often, by how much, and to what share
 
 
 @dataclass
 class State:
-    """What APGD knows of each image; every tensor has n rows."""
+    """What APGD knows of each climb; every tensor has as many rows as there are climbs (an image may have several)."""
 
-    row: Tensor
+    image: Tensor
     x: Tensor
     y: Tensor
-    threat: Ball
+    target: Tensor
+    threat: Threat
     now: Tensor
     last: Tensor
     step: Tensor
@@ -33,14 +36,46 @@ class State:
     rises: Tensor
     halved: Tensor
     best_before: Tensor
+    support: Tensor
 
 
+Value = Callable[[Tensor, State], Tensor]  # logits to what is climbed
+Broken = Callable[[Tensor, State], Tensor]  # logits to which climbs have succeeded
+
+
+@dataclass
+class Found:
+    """The outcome for each image: a success (score infinite) or the highest loss met."""
+
+    x_adv: Tensor
+    score: Tensor
+
+    def succeed(self, s: State, broken: Tensor) -> None:
+        """Keep the first broken row of each image that had none."""
+        rows = self._first(s, broken & (self.score[s.image] < torch.inf))
+        self.x_adv[s.image[rows]], self.score[s.image[rows]] = s.now[rows], torch.inf
+
+    def fail(self, s: State) -> None:
+        """Keep the best climb of each image that still stands, if it beats what was found before."""
+        top = torch.full_like(self.score, -torch.inf).scatter_reduce(0, s.image, s.best_loss, "amax")
+        rows = self._first(s, (s.best_loss == top[s.image]) & (s.best_loss > self.score[s.image]))
+        self.x_adv[s.image[rows]], self.score[s.image[rows]] = s.best[rows], s.best_loss[rows]
+
+    def _first(self, s: State, chosen: Tensor) -> Tensor:
+        """Return the first chosen row of every image that has one."""
+        rows = chosen.nonzero().flatten()
+        first = torch.full_like(self.score, len(s.image), dtype=torch.long)
+        first = first.scatter_reduce(0, s.image[rows], rows, "amin")
+        return first[first < len(s.image)]
+
+
+@batched
 def apgd(
     model: Model,
     x: Tensor,
     y: Tensor,
     *,
-    threat: Ball,
+    threat: Threat,
     steps: int = 100,
     restarts: int = 1,
     targeted: bool = False,
@@ -52,8 +87,9 @@ def apgd(
 
     Parameters
     ----------
-    model, x, y, threat, targeted, loss, drop_broken, seed
+    model, x, y, targeted, loss, drop_broken, seed
         As in `pgd`.
+    threat : Linf, L2 or L1, or one of them `Masked`
     steps : int >= 1
         Gradients of each restart; 100 as published.
     restarts : int >= 1
@@ -71,28 +107,84 @@ def apgd(
     References
     ----------
     Croce & Hein 2020, "Reliable evaluation of adversarial robustness with an ensemble of diverse parameter-free
-    attacks", arXiv:2003.01690, algorithm 1.
+    attacks", arXiv:2003.01690, algorithm 1; for L1 Croce & Hein 2021, "Mind the box", arXiv:2103.01208, algorithm 1
+    (without its schedule of larger radii).
     """
     x, y = check_inputs(model, x, y, threat)
-    check_count("steps", steps, 1)
-    check_count("restarts", restarts, 1)
-    check_count("seed", seed, 0)
     sign = -1 if targeted else 1
-    with borrowed(model):
-        result, score = x.clone(), x.new_full((len(x),), -torch.inf)
-        todo, random = torch.arange(len(x), device=x.device), ImageRandom(seed, x)
-        for _ in range(restarts):
-            near = threat.select(todo)
-            start = near.sample(x[todo], random)
-            found, found_score = _climb(model, x[todo], y[todo], start, near, steps, loss, sign, drop_broken)
-            better = found_score > score[todo]
-            result[todo[better]], score[todo[better]] = found[better], found_score[better]
-            if drop_broken:
-                standing = score[todo] < torch.inf
-                todo, random = todo[standing], random.select(standing)
-                if not len(todo):
-                    break
-    return check_finite(result)
+
+    def value(logits: Tensor, s: State) -> Tensor:
+        return sign * loss(logits, s.y)
+
+    def broken(logits: Tensor, s: State) -> Tensor:
+        return (logits.argmax(1) == s.y) == targeted
+
+    return _restart(model, x, y, y[:, None], threat, steps, restarts, value, broken, drop_broken, False, seed)
+
+
+@batched
+def apgd_t(
+    model: Model,
+    x: Tensor,
+    y: Tensor,
+    *,
+    threat: Threat,
+    steps: int = 100,
+    targets: int = 9,
+    restarts: int = 1,
+    narrow: bool = False,
+    drop_broken: bool = True,
+    seed: int = 0,
+) -> Tensor:
+    """Climb the targeted difference-of-logits ratio towards the strongest other classes, all of them in one batch.
+
+    Parameters
+    ----------
+    model, x, y, threat, restarts, seed
+        As in `apgd`; `y` are the true labels, and any other class is a success.
+    steps : int >= 1
+        Gradients of each climb.
+    targets : int >= 1
+        Classes aimed at, by descending logit at x; fewer where the model has fewer.
+    narrow : bool
+        Halve the targets of an image at every look-back, keeping those that have come furthest: about 0.4 of the
+        gradients. The published attack follows every target to its end.
+    drop_broken : bool
+        Leave an image alone, with all its targets, once one of them is reached.
+
+    Returns
+    -------
+    Tensor (n, c, h, w)
+        Detached, in [0, 1] and within the threat: a success where one was met, else the highest loss.
+
+    Raises
+    ------
+    ValueError
+        If an input is unusable.
+
+    References
+    ----------
+    Croce & Hein 2020, arXiv:2003.01690, section 4.2 (APGD-T).
+    """
+    x, y = check_inputs(model, x, y, threat)
+    check_count("targets", targets, 1)
+    with borrowed(model), torch.no_grad():
+        goals = strongest(model, x, y, targets)
+
+    def value(logits: Tensor, s: State) -> Tensor:
+        return targeted_dlr(logits, s.y, s.target)
+
+    def broken(logits: Tensor, s: State) -> Tensor:
+        return logits.argmax(1) != s.y
+
+    return _restart(model, x, y, goals, threat, steps, restarts, value, broken, drop_broken, narrow, seed)
+
+
+def strongest(model: Model, x: Tensor, y: Tensor, m: int) -> Tensor:
+    """Return the m classes other than `y` with the largest logits, (n, m), or all of them if there are fewer."""
+    logits = model(x.clone())
+    check_logits(logits, x, y)
+    return logits.scatter(1, y[:, None], -torch.inf).topk(min(m, logits.shape[1] - 1), dim=1).indices
 
 
 def checkpoints(steps: int) -> list[int]:
@@ -104,55 +196,143 @@ def checkpoints(steps: int) -> list[int]:
     return marks
 
 
+def _restart(
+    model: Model,
+    x: Tensor,
+    y: Tensor,
+    goals: Tensor,
+    threat: Threat,
+    steps: int,
+    restarts: int,
+    value: Value,
+    broken: Broken,
+    drop: bool,
+    narrow: bool,
+    seed: int,
+) -> Tensor:
+    """Climb from a new random start as often as asked, on the images that still stand if `drop`."""
+    check_count("steps", steps, 1)
+    check_count("restarts", restarts, 1)
+    check_count("seed", seed, 0)
+    if isinstance(threat.threat if isinstance(threat, Masked) else threat, L0):
+        raise ValueError(f"threat: expected Linf, L2 or L1 for APGD, got {threat!r}; use `fmn` or `sparse_rs`")
+    with borrowed(model):
+        found, random = Found(x.clone(), x.new_full((len(x),), -torch.inf)), ImageRandom(seed, x)
+        todo = torch.arange(len(x), device=x.device)
+        for _ in range(restarts):
+            image = todo.repeat_interleave(goals.shape[1])
+            row = torch.arange(len(todo), device=x.device).repeat_interleave(goals.shape[1])
+            start = threat.select(todo).sample(x[todo], random)[row]
+            s = _begin(image, x[image], y[image], goals[todo].flatten(), threat.select(image), start)
+            _climb(model, s, found, steps, value, broken, drop, goals.shape[1] if narrow else 1)
+            if drop:
+                standing = found.score[todo] < torch.inf
+                todo, random = todo[standing], random.select(standing)
+                if not len(todo):
+                    break
+    return check_finite(found.x_adv)
+
+
+def _begin(image: Tensor, x: Tensor, y: Tensor, target: Tensor, threat: Threat, start: Tensor) -> State:
+    eps = radii(threat.eps, x)
+    low, no = torch.full_like(eps, -torch.inf), torch.zeros_like(y, dtype=torch.bool)
+    return State(
+        image=image,
+        x=x,
+        y=y,
+        target=target,
+        threat=threat,
+        now=start,
+        last=start,
+        step=eps if _l1(threat) else 2 * eps,
+        best=start,
+        best_loss=low,
+        best_grad=torch.zeros_like(x),
+        loss=low,
+        rises=torch.zeros_like(eps),
+        halved=~no,
+        best_before=low,
+        support=torch.full_like(eps, x[0].numel()),
+    )
+
+
 def _climb(
-    model: Model, x: Tensor, y: Tensor, start: Tensor, threat: Ball, steps: int, loss: Loss, sign: int, drop: bool
-) -> tuple[Tensor, Tensor]:
-    n = len(x)
-    eps = torch.as_tensor(threat.eps, dtype=x.dtype, device=x.device).expand(n)
-    found, found_score = start.clone(), x.new_full((n,), -torch.inf)
-    no = torch.zeros(n, dtype=torch.bool, device=x.device)
-    low = x.new_full((n,), -torch.inf)
-    s = State(
-        row=torch.arange(n, device=x.device), x=x, y=y, threat=threat, now=start, last=start, step=2 * eps,
-        best=start, best_loss=low, best_grad=torch.zeros_like(x), loss=low, rises=torch.zeros_like(eps),
-        halved=~no, best_before=low,
-    )  # fmt: skip
-    marks, since = set(checkpoints(steps)), 0
+    model: Model, s: State, found: Found, steps: int, value: Value, broken: Broken, drop: bool, targets: int
+) -> None:
+    """Run one climb; with `drop`, rows leave the batch once their image is broken; above one target, the worst do."""
+    sparse = _l1(s.threat)
+    every = max(1, int(SPARSE_EVERY * steps))
+    marks = set(range(every, steps, every)) if sparse else set(checkpoints(steps))
+    halvings, since = checkpoints(steps), 0
+    share = torch.full_like(s.step, 0.2)
     for i in range(steps):
-        grad, logits = input_gradient(model, s.now, s.y, loss, check=i == 0)
-        grad, value = sign * grad, sign * loss(logits, s.y).to(x.dtype)
-        broken = (logits.argmax(1) == s.y) == (sign < 0)
-        first = broken & (found_score[s.row] < torch.inf)
-        found[s.row[first]], found_score[s.row[first]] = s.now[first], torch.inf
-        s.rises = s.rises + (value > s.loss)
-        s.loss = value
-        better = value > s.best_loss
-        s.best = torch.where(rowwise(better, x), s.now, s.best)
-        s.best_grad = torch.where(rowwise(better, x), grad, s.best_grad)
-        s.best_loss = torch.where(better, value, s.best_loss)
-        since += 1
-        if i in marks:
-            grad = _look_back(s, since, grad)
-            since = 0
-        if drop:
-            keep = found_score[s.row] < torch.inf
-            if int(keep.sum()) <= (1 - COMPACT) * len(s.row):
-                s, grad = select(s, keep), grad[keep]
-            if not len(s.row):
-                return found, found_score
+        grad, logits = input_gradient(model, s.now, s.y, lambda logits, _: value(logits, s), check=i == 0)  # noqa: B023
+        worth = value(logits, s).to(s.x.dtype)
+        found.succeed(s, broken(logits, s))
+        s.rises, s.loss, since = s.rises + (worth > s.loss), worth, since + 1
+        better = worth > s.best_loss
+        s.best = torch.where(rowwise(better, s.x), s.now, s.best)
+        s.best_grad = torch.where(rowwise(better, s.x), grad, s.best_grad)
+        s.best_loss = torch.where(better, worth, s.best_loss)
+        if i in marks and sparse:
+            grad, share = _sparser(s, grad)
+        elif i in marks:
+            grad, since = _look_back(s, since, grad), 0
+        keep = found.score[s.image] < torch.inf if drop else torch.ones_like(better)
+        if targets > 1 and i in halvings:
+            targets = (targets + 1) // 2
+            keep &= _rank(s) < targets
+        if (drop or i in halvings) and worth_leaving(keep, 0 if i in halvings else i):
+            s, grad, share = select(s, keep), grad[keep], share[keep]
+        if not len(s.image):
+            return
+        if sparse:
+            s.now = s.threat.project(s.x, s.now + _sparse_step(s, grad, share))
+            continue
         ahead = s.threat.project(s.x, s.threat.ascend(s.x, s.now, grad, s.step))
         if i:
             ahead = s.threat.project(s.x, s.now + MOMENTUM * (ahead - s.now) + (1 - MOMENTUM) * (s.now - s.last))
         s.last, s.now = s.now, ahead
-    standing = found_score[s.row] < torch.inf
-    found[s.row[standing]], found_score[s.row[standing]] = s.best[standing], s.best_loss[standing]
-    return found, found_score
+    found.fail(s)
 
 
 def _look_back(s: State, since: int, grad: Tensor) -> Tensor:
-    """Halve the step of images that stopped rising, and put them back to their best point."""
+    """Halve the step of climbs that stopped rising, and put them back to their best point."""
     stuck = (s.rises < RISES * since) | (~s.halved & (s.best_loss <= s.best_before))
     s.step = torch.where(stuck, s.step / 2, s.step)
     s.now = torch.where(rowwise(stuck, s.x), s.best, s.now)
     s.halved, s.best_before, s.rises = stuck, s.best_loss, torch.zeros_like(s.rises)
     return torch.where(rowwise(stuck, s.x), s.best_grad, grad)
+
+
+def _rank(s: State) -> Tensor:
+    """Return the place of each climb among those of its image, 0 for the one that has come furthest."""
+    order = s.best_loss.argsort(descending=True, stable=True)
+    order = order[s.image[order].argsort(stable=True)]
+    first = torch.searchsorted(s.image[order], s.image[order])
+    return torch.empty_like(order).scatter(0, order, torch.arange(len(order), device=order.device) - first)
+
+
+def _l1(threat: Threat) -> bool:
+    return isinstance(threat.threat if isinstance(threat, Masked) else threat, L1)
+
+
+def _sparser(s: State, grad: Tensor) -> tuple[Tensor, Tensor]:
+    """Adapt to how sparse the best point is: a sparser one starts again from there, with the full step."""
+    support = (s.best != s.x).flatten(1).sum(1).to(s.x.dtype)
+    sparser, full = support / s.support < 0.95, radii(s.threat.eps, s.x)
+    s.step = torch.where(sparser, full, (s.step / SPARSER).maximum(SHORTEST * full))
+    s.support = support.clamp_min(1)
+    s.now = torch.where(rowwise(sparser, s.x), s.best, s.now)
+    return torch.where(rowwise(sparser, s.x), s.best_grad, grad), support / s.x[0].numel() / SPARSER
+
+
+def _sparse_step(s: State, grad: Tensor, share: Tensor) -> Tensor:
+    """Return a step of L1 length `s.step` along the signs of the steepest `share` of the pixels."""
+    if isinstance(s.threat, Masked):
+        grad = grad.where(s.threat.mask, 0)
+    steep = grad.abs().flatten(1)
+    place = ((1 - share) * steep.shape[1]).long().clamp(0, steep.shape[1] - 1)
+    least = steep.sort(1).values.gather(1, place[:, None])
+    sign = grad.sign().where(grad == grad, grad) * (grad.abs() >= rowwise(least, grad))
+    return sign * rowwise(s.step / sign.abs().flatten(1).sum(1).clamp_min(1), grad)

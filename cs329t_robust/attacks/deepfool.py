@@ -7,7 +7,8 @@ from torch import Tensor
 
 from ..contract import Model, borrowed, check_count, check_finite, check_inputs, check_logits
 from ..threat import Linf, rowwise
-from .rows import COMPACT, select
+from .gradient import NO_GRADIENT
+from .rows import batched, select, worth_leaving
 
 
 @dataclass
@@ -20,6 +21,7 @@ class State:
     now: Tensor
 
 
+@batched
 def deepfool(
     model: Model,
     x: Tensor,
@@ -78,13 +80,15 @@ def deepfool(
             logits = model(now)
             if step == 0:
                 check_logits(logits, now, y)
+                if not logits.requires_grad:
+                    raise ValueError(NO_GRADIENT)
             standing = logits.argmax(1) == s.y
             done[s.row] = s.now
             if step == steps or not bool(standing.any()):
                 break
             gaps, slopes = _boundaries(logits, now, s.y, min(candidates, logits.shape[1]) - 1)
             s.now = torch.where(rowwise(standing, x), _cross(s.now, gaps, slopes, norm, overshoot), s.now)
-            if int(standing.sum()) <= (1 - COMPACT) * len(s.row):
+            if worth_leaving(standing, 0):
                 s = select(s, standing)
     return check_finite(done)
 

@@ -4,12 +4,14 @@ from torch import Tensor
 
 from ..contract import Loss, Model, borrowed, check_finite, check_inputs
 from ..losses import cross_entropy
-from ..threat import Ball
+from ..threat import Threat
 from .gradient import input_gradient
+from .rows import batched
 
 
+@batched
 def fgsm(
-    model: Model, x: Tensor, y: Tensor, *, threat: Ball, targeted: bool = False, loss: Loss = cross_entropy
+    model: Model, x: Tensor, y: Tensor, *, threat: Threat, targeted: bool = False, loss: Loss = cross_entropy
 ) -> Tensor:
     """Take one steepest-ascent step of the threat's full radius.
 

@@ -5,6 +5,11 @@ from torch import Tensor
 
 from ..contract import Loss, Model, check_logits
 
+NO_GRADIENT = (
+    "model: expected logits that depend on x through autograd, got logits without a gradient; the model (or "
+    "the loss) detaches, uses NumPy or its own torch.no_grad(). Gradient attacks need it differentiable"
+)
+
 
 def input_gradient(model: Model, x_adv: Tensor, y: Tensor, loss: Loss, *, check: bool = False) -> tuple[Tensor, Tensor]:
     """Return (gradient of each image's own loss with respect to its pixels, detached logits).
@@ -25,8 +30,5 @@ def input_gradient(model: Model, x_adv: Tensor, y: Tensor, loss: Loss, *, check:
         )
     (grad,) = torch.autograd.grad(losses.sum(), x_adv, allow_unused=True) if losses.requires_grad else (None,)
     if grad is None:
-        raise ValueError(
-            "model: expected logits that depend on x through autograd, got logits without a gradient; the model (or "
-            "the loss) detaches, uses NumPy or its own torch.no_grad(). Gradient attacks need it differentiable"
-        )
+        raise ValueError(NO_GRADIENT)
     return grad, logits.detach()

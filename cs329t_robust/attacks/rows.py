@@ -1,22 +1,73 @@
-"""A batch whose rows leave it once they are done: the bookkeeping behind "work only on what is not broken yet"."""
+"""The bookkeeping behind "work only on what is not broken yet": batches that shrink, and sets larger than memory."""
 
+from collections.abc import Callable
 from dataclasses import fields, replace
+from functools import wraps
 from typing import TypeVar
 
+import torch
 from torch import Tensor
 
-from ..threat import Ball
+from ..contract import check_inputs
+from ..threat import Linf, Threat
 
 COMPACT = 0.1  # leave once a tenth of the rows is done: sooner copies too often, later wastes gradients
+LOOK = {"cuda": 10}  # steps between looks at how many are done, where a look makes the host wait for the device
+AT_ONCE = {"cpu": 1 << 19, "cuda": 1 << 25}  # pixel values attacked at a time: 668 digits or 3 photographs on a CPU
 S = TypeVar("S")
+A = TypeVar("A", bound=Callable[..., Tensor])
 
 
 def select(state: S, rows: Tensor) -> S:
     """Return a dataclass of per-image tensors and threats, reduced to `rows` (a mask or an index over n)."""
 
     def part(value: object) -> object:
-        if isinstance(value, Ball):
+        if isinstance(value, Threat):
             return value.select(rows)
         return value[rows] if isinstance(value, Tensor) and value.ndim else value
 
     return replace(state, **{field.name: part(getattr(state, field.name)) for field in fields(state)})
+
+
+def worth_leaving(keep: Tensor, step: int) -> bool:
+    """Tell whether enough rows are done for a smaller batch to pay."""
+    return step % LOOK.get(keep.device.type, 1) == 0 and int(keep.sum()) <= (1 - COMPACT) * len(keep)
+
+
+def batched(attack: A) -> A:
+    """Attack as many images at a time as memory should hold, so that its peak does not grow with their number.
+
+    Nothing else changes: every attack of the package treats each image as if it were alone. A generator draws for one
+    batch after the other.
+    """
+
+    @wraps(attack)
+    def run(model: Callable[[Tensor], Tensor], x: Tensor, y: Tensor, **settings: object) -> Tensor:
+        with torch.inference_mode(False):  # or nothing made inside could be differentiated
+            return in_batches(model, x, y, settings)
+
+    def in_batches(model: Callable[[Tensor], Tensor], x: Tensor, y: Tensor, settings: dict[str, object]) -> Tensor:
+        size = images_at_once(x)
+        if size is None or len(x) <= size:
+            return attack(model, x, y, **settings)
+        x, y = check_inputs(model, x, y, settings.get("threat", Linf(0.0)))
+        result = torch.empty_like(x)
+        for rows in torch.arange(len(x), device=x.device).split(size):
+            part = {name: _part(value, rows, len(x)) for name, value in settings.items()}
+            result[rows] = attack(model, x[rows], y[rows], **part)
+        return result
+
+    return run
+
+
+def images_at_once(x: Tensor) -> int | None:
+    """Return how many images of this size are attacked at a time; None if `x` is no batch of images."""
+    if not isinstance(x, Tensor) or x.ndim != 4 or not x[:1].numel():
+        return None
+    return max(1, AT_ONCE.get(x.device.type, AT_ONCE["cpu"]) // x[0].numel())
+
+
+def _part(value: object, rows: Tensor, n: int) -> object:
+    if isinstance(value, Threat):
+        return value.select(rows)
+    return value[rows] if isinstance(value, Tensor) and value.ndim and len(value) == n else value

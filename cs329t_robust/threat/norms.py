@@ -1,36 +1,20 @@
-"""What the adversary may change: the set Δ of the lecture, one frozen dataclass for each norm.
-
-A threat answers four questions and nothing else: how far (`distance`), back into Δ (`project`), the steepest step
-(`ascend`), a random member (`sample`). Every norm-dependent branch of the package is in this file.
-"""
+"""Balls around an image: how far its pixels may move in the L∞, L2, L1 or L0 norm, inside the image box [0, 1]."""
 
 import math
 from dataclasses import dataclass
 from numbers import Real
+from typing import Self
 
 import torch
 from torch import Tensor
 
-from .randomness import ImageRandom, normal_like, uniform_like
-
-Generator = torch.Generator | ImageRandom
-
-
-def per_image(value: float | Tensor, x: Tensor) -> float | Tensor:
-    """Shape a number or a tensor (n,) so that it multiplies images (n, c, h, w)."""
-    if isinstance(value, Tensor):
-        value = value.to(x.dtype)
-        return value.view(-1, 1, 1, 1) if value.ndim == 1 else value
-    return value
-
-
-def rowwise(norms: Tensor, x: Tensor) -> Tensor:
-    """Shape one value per image (n,) so that it multiplies images (n, c, h, w)."""
-    return norms.view(-1, *[1] * (x.ndim - 1))
+from ..projections import greedy, onto_l1
+from ..randomness import normal_like, uniform_like
+from .base import Generator, Threat, per_image, radii, rowwise, unit
 
 
 @dataclass(frozen=True, eq=False)
-class Ball:
+class Ball(Threat):
     """All x' in the image box [0, 1] within `eps` of x in one norm.
 
     Parameters
@@ -75,14 +59,14 @@ class Ball:
             return f"{type(self).__name__}(eps={len(self.eps)} radii)"
         return f"{type(self).__name__}(eps={float(self.eps):.4g})"
 
-    def with_eps(self, eps: float | Tensor) -> "Ball":
+    def with_eps(self, eps: float | Tensor) -> Self:
         """Return the same kind of threat at another radius."""
         return type(self)(eps)
 
-    def select(self, rows: Tensor) -> "Ball":
+    def select(self, rows: Tensor) -> Self:
         """Return the threat of some images of the batch; `rows` is an index or a mask over n."""
         if isinstance(self.eps, Tensor) and self.eps.ndim:
-            return type(self)(self.eps[rows])
+            return self.at(self.eps[rows])
         return self
 
 
@@ -140,9 +124,76 @@ class L2(Ball):
         return self.project(x, x + per_image(self.eps, x) * rowwise(radius, x) * direction)
 
 
-def unit(v: Tensor) -> Tensor:
-    """Scale each image of `v` to Euclidean length 1; zeros stay zeros, and tiny gradients do not underflow."""
-    biggest = v.flatten(1).abs().amax(1)
-    v = v / rowwise(torch.where(biggest > 0, biggest, 1), v)
-    length = v.flatten(1).norm(dim=1)
-    return v / rowwise(length.clamp_min(torch.finfo(v.dtype).tiny), v)
+class L1(Ball):
+    """The absolute changes of all pixels add up to at most `eps`: ‖x' − x‖₁ <= eps, and 0 <= x' <= 1."""
+
+    def distance(self, x: Tensor, x_adv: Tensor) -> Tensor:
+        """Return Σ |x' − x| of each image, shape (n,)."""
+        return (x_adv - x).abs().flatten(1).sum(1)
+
+    def project(self, x: Tensor, x_adv: Tensor) -> Tensor:
+        """Return the nearest image in Δ and in [0, 1]: exact for both limits together."""
+        return onto_l1(x.flatten(1), x_adv.flatten(1), radii(self.eps, x)).view_as(x)
+
+    def ascend(self, x: Tensor, x_adv: Tensor, grad: Tensor, step_size: float | Tensor) -> Tensor:
+        """Move the steepest pixel to the edge of the box, then the next, until `step_size` is spent."""
+        ahead = greedy(x_adv.flatten(1), grad.flatten(1), radii(step_size, x))
+        return ahead.view_as(x).where(grad == grad, grad)
+
+    def sample(self, x: Tensor, generator: Generator) -> Tensor:
+        """Return x plus a point drawn uniformly from the ball of radius `eps`, put back into [0, 1]."""
+        share = uniform_like(x, generator).clamp_min_(torch.finfo(x.dtype).tiny).log_().neg_()
+        share /= rowwise(share.flatten(1).sum(1), x)
+        sign = (uniform_like(x, generator) - 0.5).sign_()
+        radius = uniform_like(x, generator).flatten(1)[:, 0] ** (1 / x[0].numel())
+        return self.project(x, x + per_image(self.eps, x) * rowwise(radius, x) * share * sign)
+
+
+class L0(Ball):
+    """At most `eps` pixels may change, each as much as it likes within [0, 1]; a pixel is all channels of a place."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        eps = torch.as_tensor(self.eps)
+        if eps.device.type != "meta" and bool((eps != eps.floor()).any()):
+            raise ValueError(f"L0: expected a whole number of pixels, got {self.eps}")
+
+    def distance(self, x: Tensor, x_adv: Tensor) -> Tensor:
+        """Return how many pixels of each image differ, shape (n,)."""
+        return (x_adv != x).any(1).flatten(1).sum(1).to(x.dtype)
+
+    def rounding(self, x: Tensor) -> float:
+        """Return 0: a pixel that is left alone has nothing to round."""
+        return 0.0
+
+    def project(self, x: Tensor, x_adv: Tensor) -> Tensor:
+        """Return the nearest image in Δ and in [0, 1]: the pixels that gain most by their change keep it."""
+        boxed = x_adv.clamp(0, 1)
+        gain = ((x_adv - x).square() - (x_adv - boxed).square()).sum(1, keepdim=True)
+        return torch.where(top_places(gain, self.eps) & (gain > 0), boxed, x).where(x_adv == x_adv, x_adv)
+
+    def ascend(self, x: Tensor, x_adv: Tensor, grad: Tensor, step_size: float | Tensor) -> Tensor:
+        """Move the `step_size` steepest pixels (rounded up) to the edge of the box, and make room for them.
+
+        How much a pixel is worth is what a linear model would gain by moving it from where it is to the edge. If more
+        than `eps` pixels differ from x afterwards, those that gain least by their change go back.
+        """
+        edge = (grad > 0).to(x.dtype).where(grad != 0, x_adv)
+        worth = (grad * (edge - x_adv)).sum(1, keepdim=True)
+        step = torch.as_tensor(step_size, device=x.device, dtype=x.dtype).ceil()
+        ahead = torch.where(top_places(worth, step) & (worth > 0), edge, x_adv)
+        gain = (grad * (ahead - x)).sum(1, keepdim=True).where((ahead != x).any(1, keepdim=True), -torch.inf)
+        return torch.where(top_places(gain, self.eps), ahead, x).where(grad == grad, grad)
+
+    def sample(self, x: Tensor, generator: Generator) -> Tensor:
+        """Return x with `eps` random pixels set to random values."""
+        values = uniform_like(x, generator)
+        return torch.where(top_places(uniform_like(x, generator)[:, :1], self.eps), values, x)
+
+
+def top_places(worth: Tensor, k: float | Tensor) -> Tensor:
+    """Return a mask of the `k` (a number or (n,)) most valuable places of each image; `worth` is (n, 1, h, w)."""
+    order = worth.flatten(1).argsort(dim=1, descending=True, stable=True)
+    rank = torch.arange(order.shape[1], device=worth.device).expand_as(order)
+    chosen = rank < (k.view(-1, 1) if isinstance(k, Tensor) else k)
+    return torch.zeros_like(chosen).scatter(1, order, chosen).view_as(worth)

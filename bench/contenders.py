@@ -1,0 +1,90 @@
+"""Who stands beside whom: for each attack ours, the bare loop and the peers, all with the same settings."""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from cs329t_robust import attacks
+from cs329t_robust.threat import Linf
+
+from . import peers
+from .peers import Run
+
+ATTACKS = ("fgsm", "pgd", "pgd-5", "deepfool", "l2", "apgd-t", "autoattack")
+EPS = {"standard": 0.1, "robust": 0.3}
+STEPS = 40
+STEP_SHARE = 1 / 15  # of eps: the usual 0.02 at 0.3
+
+
+@dataclass(frozen=True)
+class Race:
+    """The contenders of one attack on one model.
+
+    Attributes
+    ----------
+    threat : Linf or None
+        What they must stay within; None for minimum-norm attacks.
+    runs : dict
+        (mode, who) to a function (model, x, y) -> x_adv.
+    """
+
+    threat: Linf | None
+    runs: dict[tuple[str, str], Run]
+
+
+def race(attack: str, eps: float, auto_attack: Path | None = None) -> Race:
+    """Return who is timed for an attack (one of `ATTACKS`) at radius `eps`, which the minimum-norm ones ignore."""
+    size, restarts = eps * STEP_SHARE, 5 if attack == "pgd-5" else 1
+    theirs = peers.contenders(attack, eps=eps, steps=STEPS, step_size=size, restarts=restarts, auto_attack=auto_attack)
+    mode = "fixed" if attack in ("fgsm", "pgd", "pgd-5") else "default"
+    threat = None if attack in ("deepfool", "l2") else Linf(eps)
+    return Race(threat, {**_ours(attack, eps, size), **{(mode, who): run for who, run in theirs.items()}})
+
+
+def bare(model: nn.Module, x: Tensor, y: Tensor, *, eps: float, steps: int, step_size: float) -> Tensor:
+    """Climb in the shortest loop that is still PGD, as `cs329t_robust.bench.bare` does, for any `eps`."""
+    x_adv = x.clone()
+    for _ in range(steps):
+        x_adv.requires_grad_()
+        (grad,) = torch.autograd.grad(nn.functional.cross_entropy(model(x_adv), y, reduction="sum"), x_adv)
+        delta = (x_adv.detach() + step_size * grad.sign() - x).clamp(-eps, eps)
+        x_adv = (x + delta).clamp(0, 1)
+    return x_adv
+
+
+def _ours(attack: str, eps: float, step_size: float) -> dict[tuple[str, str], Run]:
+    """Return our contenders and the bare loop; an attack is looked up when called, so a missing one fails alone."""
+    threat = Linf(eps)
+    pgd = {"threat": threat, "steps": STEPS, "step_size": step_size}
+    return {
+        "fgsm": {
+            ("fixed", "ours"): partial(_call, "fgsm", {"threat": threat}),
+            ("fixed", "bare"): partial(bare, eps=eps, steps=1, step_size=eps),
+        },
+        "pgd": {
+            ("fixed", "ours"): partial(_call, "pgd", {**pgd, "random_start": False}),
+            ("evaluation", "ours"): partial(_call, "pgd", {**pgd, "random_start": False, "drop_broken": True}),
+            ("fixed", "bare"): partial(bare, eps=eps, steps=STEPS, step_size=step_size),
+        },
+        "pgd-5": {
+            ("fixed", "ours"): partial(_call, "pgd", {**pgd, "restarts": 5}),
+            ("evaluation", "ours"): partial(_call, "pgd", {**pgd, "restarts": 5, "drop_broken": True}),
+        },
+        "deepfool": {("default", "ours"): partial(_call, "deepfool", {"norm": "L2"})},
+        "l2": {
+            ("default", "ours fmn"): partial(_call, "fmn", {"norm": "L2"}),
+            ("default", "ours cw"): partial(_call, "cw", {}),
+        },
+        "apgd-t": {("default", "ours"): partial(_call, "apgd_t", {"threat": threat})},
+        "autoattack": {
+            ("default", "ours"): partial(_call, "autoattack", {"threat": threat, "version": "standard"}),
+            ("fast", "ours"): partial(_call, "autoattack", {"threat": threat, "version": "fast"}),
+        },
+    }[attack]
+
+
+def _call(name: str, settings: dict, model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+    return getattr(attacks, name)(model, x, y, **settings)

@@ -1,0 +1,142 @@
+"""FAB: walk along the boundary by projecting onto its linearisation, always pulled back towards the image."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..contract import Model, borrowed, check_count, check_finite, check_inputs
+from ..projections import across
+from ..randomness import ImageRandom
+from ..threat import L1, L2, Linf, Masked, Threat, rowwise
+from .apgd import strongest
+from .gradient import input_gradient
+from .rows import batched, select, worth_leaving
+
+PULL, OVERSHOOT, BACK, BISECTIONS = 0.1, 1.05, 0.9, 3  # alpha_max, eta, beta and the final search of the paper
+
+
+@dataclass
+class State:
+    """One walk for each image and target; every tensor has as many rows."""
+
+    image: Tensor
+    x: Tensor
+    y: Tensor
+    target: Tensor
+    threat: Threat
+    now: Tensor
+
+
+@batched
+def fab_t(
+    model: Model,
+    x: Tensor,
+    y: Tensor,
+    *,
+    threat: Threat,
+    steps: int = 100,
+    targets: int = 9,
+    seed: int = 0,
+) -> Tensor:
+    """Look for the nearest point of each target's boundary, until one lies within the threat.
+
+    Parameters
+    ----------
+    model, x, y, seed
+        As in `pgd`; `y` are the true labels, and any other class is a success.
+    threat : Linf, L2 or L1
+        An image is done once an adversarial example within this radius has been met.
+    steps : int >= 1
+        Gradients towards each target.
+    targets : int >= 1
+        Classes aimed at, by descending logit at x, all in one batch; fewer where the model has fewer.
+
+    Returns
+    -------
+    Tensor (n, c, h, w)
+        Detached, in [0, 1] and within the threat: a success where one was met, else x itself.
+
+    Raises
+    ------
+    ValueError
+        If an input is unusable.
+
+    References
+    ----------
+    Croce & Hein 2020, "Minimally distorted adversarial examples with a fast adaptive boundary attack",
+    arXiv:1907.02044, algorithm 1; its targeted form is part of AutoAttack, arXiv:2003.01690, section 5.
+    """
+    x, y = check_inputs(model, x, y, threat)
+    check_count("steps", steps, 1)
+    check_count("targets", targets, 1)
+    check_count("seed", seed, 0)
+    if isinstance(threat, Masked) or not isinstance(threat, Linf | L2 | L1):
+        raise ValueError(f"threat: expected Linf, L2 or L1 for FAB, got {threat!r}")
+    with borrowed(model):
+        with torch.no_grad():
+            goals = strongest(model, x, y, targets)
+        image = torch.arange(len(x), device=x.device).repeat_interleave(goals.shape[1])
+        start = threat.sample(x, ImageRandom(seed, x))[image] if seed else x[image]
+        s = State(image, x[image], y[image], goals.flatten(), threat.select(image), start)
+        best, near = x.clone(), torch.full_like(x[:, 0, 0, 0], torch.inf)
+        for i in range(steps):
+            grad, logits = input_gradient(model, s.now, s.y, lambda z, _: _lead(z, s), check=i == 0)  # noqa: B023
+            s.now = _walk(s, grad, -_lead(logits, s).to(x.dtype), type(threat).__name__)
+            with torch.no_grad():
+                broken = model(s.now.clone()).argmax(1) != s.y
+            _offer(s, broken, best, near)
+            s.now = torch.where(rowwise(broken, s.x), s.x + BACK * (s.now - s.x), s.now)
+            standing = near[s.image] > _radius(s)
+            if worth_leaving(standing, i):
+                s = select(s, standing)
+            if not len(s.image):
+                break
+        _pull_back(model, x, y, threat, best, near)
+    return check_finite(torch.where(rowwise(near <= threat.eps, x), best, x))
+
+
+def _lead(logits: Tensor, s: State) -> Tensor:
+    return (logits.gather(1, s.target[:, None]) - logits.gather(1, s.y[:, None])).squeeze(1)
+
+
+def _radius(s: State) -> Tensor | float:
+    return s.threat.eps
+
+
+def _walk(s: State, grad: Tensor, gap: Tensor, norm: str) -> Tensor:
+    """Step to the linear boundary from where the walk is and from x, and mix the two by their distances."""
+    now, x, slope = s.now.flatten(1), s.x.flatten(1), grad.flatten(1)
+    from_x = gap + (slope * (now - x)).sum(1)
+    ends = across(torch.cat([now, x]), slope.repeat(2, 1), torch.cat([gap, from_x]), norm)
+    ahead, direct = ends[: len(now)], ends[len(now) :]
+    far, near = (s.threat.distance(a.view_as(s.x), b.view_as(s.x)) for a, b in ((now, ahead), (x, direct)))
+    pull = (far.clamp_min(1e-8) / (far.clamp_min(1e-8) + near.clamp_min(1e-8))).clamp(0, PULL)[:, None]
+    mixed = (now + OVERSHOOT * (ahead - now)) * (1 - pull) + (x + OVERSHOOT * (direct - x)) * pull
+    return mixed.clamp(0, 1).view_as(s.x)
+
+
+def _offer(s: State, broken: Tensor, best: Tensor, near: Tensor) -> None:
+    """Keep, for each image, the nearest of the walks that are across."""
+    distance = s.threat.distance(s.x, s.now).masked_fill(~broken, torch.inf)
+    least = torch.full_like(near, torch.inf).scatter_reduce(0, s.image, distance, "amin")
+    rows = ((distance == least[s.image]) & (distance < near[s.image])).nonzero().flatten()
+    first = torch.full_like(near, len(s.image), dtype=torch.long).scatter_reduce(0, s.image[rows], rows, "amin")
+    rows = first[first < len(s.image)]
+    best[s.image[rows]], near[s.image[rows]] = s.now[rows], distance[rows]
+
+
+def _pull_back(model: Model, x: Tensor, y: Tensor, threat: Threat, best: Tensor, near: Tensor) -> None:
+    """Shorten what was found outside the threat along a straight line to x, as far as it stays adversarial."""
+    rows = ((near > threat.eps) & near.isfinite()).nonzero().flatten()
+    if not len(rows):
+        return
+    low, high = torch.zeros_like(near[rows]), torch.ones_like(near[rows])
+    with torch.no_grad():
+        for _ in range(BISECTIONS):
+            middle = (low + high) / 2
+            point = x[rows] + rowwise(middle, x) * (best[rows] - x[rows])
+            broken = model(point.clone()).argmax(1) != y[rows]
+            low, high = torch.where(broken, low, middle), torch.where(broken, middle, high)
+    best[rows] = x[rows] + rowwise(high, x) * (best[rows] - x[rows])
+    near[rows] = threat.distance(x[rows], best[rows])

@@ -1,0 +1,147 @@
+"""Sparse-RS: change k pixels, a few of them moved at a time, kept when the margin falls. It asks for logits only."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..contract import Model, borrowed, check_count, check_finite, check_inputs
+from ..randomness import ImageRandom
+from ..threat import L0, Masked, Threat, radii, rowwise
+from .queries import lead
+from .rows import batched, select, worth_leaving
+
+MARKS = (50, 200, 500, 1000, 2000, 4000, 6000, 8000)  # of 10,000 queries: where the share of moved pixels falls
+FALLS = (1, 2, 4, 5, 6, 8, 10, 12, 15)
+
+
+@dataclass
+class State:
+    """The images still on the right side; every tensor has n rows. A slot holds one changed pixel."""
+
+    row: Tensor
+    x: Tensor
+    y: Tensor
+    k: Tensor
+    places: Tensor
+    room: Tensor
+    slot: Tensor
+    colour: Tensor
+    best: Tensor
+    value: Tensor
+
+
+@batched
+def sparse_rs(
+    model: Model,
+    x: Tensor,
+    y: Tensor,
+    *,
+    threat: Threat,
+    queries: int = 2000,
+    share: float = 0.3,
+    targeted: bool = False,
+    seed: int = 0,
+) -> Tensor:
+    """Search for k pixels and corner colours that break each image, without gradients.
+
+    Parameters
+    ----------
+    model, x, y, targeted, seed
+        As in `pgd`; the model is only asked for logits.
+    threat : L0, or L0 `Masked`
+    queries : int >= 1
+        Forward passes for an image that does not break.
+    share : float in (0, 1]
+        Share of the k pixels that the first proposals move; it shrinks on the paper's schedule.
+
+    Returns
+    -------
+    Tensor (n, c, h, w)
+        Detached, in [0, 1] and within the threat: a success where one was met, else the smallest margin.
+
+    Raises
+    ------
+    ValueError
+        If an input is unusable.
+
+    References
+    ----------
+    Croce et al. 2022, "Sparse-RS", arXiv:2006.12834, algorithm 1 and section 3.
+    """
+    x, y = check_inputs(model, x, y, threat)
+    check_count("queries", queries, 1)
+    check_count("seed", seed, 0)
+    if not 0 < share <= 1:
+        raise ValueError(f"share: expected a number above 0 and up to 1, got {share!r}")
+    if not isinstance(threat.threat if isinstance(threat, Masked) else threat, L0):
+        raise ValueError(f"threat: expected L0(k) for Sparse-RS, got {threat!r}")
+    found, random = x.clone(), ImageRandom(seed, x)
+    with borrowed(model), torch.no_grad():
+        s = _begin(x, y, threat, lead(model, x, y, targeted, check=True))
+        for i in range(queries):
+            standing = _standing(s)
+            if worth_leaving(standing, i):
+                found[s.row] = s.best
+                s, random = select(s, standing), random.select(standing)
+            if not len(s.row):
+                break
+            slot, colour, new = _propose(s, random, share * _schedule(i, queries) if i else 1.0)
+            value = lead(model, new, s.y, targeted)
+            better = _standing(s) & ((value > s.value) | (i == 0))
+            s.best = torch.where(rowwise(better, x), new, s.best)
+            s.slot = torch.where(better[:, None], slot, s.slot)
+            s.colour = torch.where(better[:, None, None], colour, s.colour)
+            s.value = torch.where(better, value, s.value)
+        found[s.row] = s.best
+    return check_finite(found)
+
+
+def _standing(s: State) -> Tensor:
+    """Return which images are unbroken and have a pixel that may change."""
+    return (s.value <= 0) & (s.k > 0) & (s.room > 0)
+
+
+def _begin(x: Tensor, y: Tensor, threat: Threat, value: Tensor) -> State:
+    n, c, h, w = x.shape
+    allowed = torch.ones_like(x[:, 0], dtype=torch.bool)
+    if isinstance(threat, Masked):
+        allowed = allowed & threat.mask.any(1)
+    allowed, k = allowed.flatten(1), radii(threat.eps, x).clamp(max=h * w)
+    slots = max(1, int(k.max()))
+    return State(
+        row=torch.arange(n, device=x.device),
+        x=x,
+        y=y,
+        k=k,
+        places=allowed.long().argsort(dim=1, descending=True, stable=True),
+        room=allowed.sum(1),
+        slot=torch.zeros(n, slots, dtype=torch.long, device=x.device),
+        colour=x.new_zeros(n, slots, c),
+        best=x,
+        value=value,
+    )
+
+
+def _schedule(i: int, queries: int) -> float:
+    """Return by what the share of moved pixels has shrunk after i of the queries."""
+    return 1 / FALLS[sum(int(i / queries * 10000) > mark for mark in MARKS)]
+
+
+def _propose(s: State, random: ImageRandom, share: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Give some slots another place and another colour, each channel 0 or 1; return slots, colours and images."""
+    n, slots, c = s.colour.shape
+    u = random.numbers(slots * (2 + c)).to(s.x.dtype).view(n, slots, 2 + c)
+    key, spot, corner = u[:, :, 0], u[:, :, 1], (u[:, :, 2:] > 0.5).to(u.dtype)
+    used = torch.arange(slots, device=u.device) < s.k[:, None]
+    rank = key.masked_fill(~used, 2).argsort(1).argsort(1)
+    fresh = rank < (share * s.k).round().clamp_min(1)[:, None]
+    place = s.places.gather(1, (spot * s.room[:, None]).long().clamp_min(0))
+    slot = torch.where(fresh, place, s.slot)
+    colour = torch.where(fresh[:, :, None], corner, s.colour)
+    # unused slots repeat the first, and slots that share a place take the colour of the first of them
+    shown = torch.where(used, slot, slot[:, :1])
+    first = (shown[:, :, None] == shown[:, None, :]).long().argmax(2)
+    paint = colour.gather(1, first[:, :, None].expand_as(colour)).mT
+    new = s.x.flatten(2).scatter(2, shown[:, None].expand_as(paint), paint).view_as(s.x)
+    return slot, colour, new

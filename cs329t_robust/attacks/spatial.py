@@ -1,0 +1,84 @@
+"""Attack by rotating and shifting: every pose of a grid, or the worst of k random ones."""
+
+import torch
+from torch import Tensor
+
+from ..contract import Loss, Model, borrowed, check_count, check_finite, check_inputs, check_logits
+from ..losses import cross_entropy
+from ..randomness import ImageRandom
+from ..threat import Spatial, rowwise, warp
+from .rows import batched, images_at_once
+
+
+@batched
+def spatial(
+    model: Model,
+    x: Tensor,
+    y: Tensor,
+    *,
+    threat: Spatial,
+    angles: int = 31,
+    shifts: int = 5,
+    k: int | None = None,
+    targeted: bool = False,
+    loss: Loss = cross_entropy,
+    seed: int = 0,
+) -> Tensor:
+    """Try poses of each image and keep the first that the model gets wrong.
+
+    Parameters
+    ----------
+    model, x, y, targeted, loss
+        As in `pgd`; the model is only asked for logits.
+    threat : Spatial
+    angles, shifts : int >= 1
+        The grid: so many rotations times so many shifts in each direction; 31·5·5 = 775 poses as published.
+    k : int >= 1, optional
+        Try this many random poses instead of the grid ("worst of k").
+    seed : int
+        Each image's random poses follow from the seed and its own pixels.
+
+    Returns
+    -------
+    Tensor (n, c, h, w)
+        Detached: the first pose that succeeds, else the one with the highest loss (lowest, if `targeted`).
+
+    Raises
+    ------
+    ValueError
+        If an input is unusable.
+
+    References
+    ----------
+    Engstrom et al. 2019, "Exploring the landscape of spatial robustness", arXiv:1712.02779, section 3.
+    """
+    x, y = check_inputs(model, x, y, threat)
+    if not isinstance(threat, Spatial):
+        raise ValueError(f"threat: expected Spatial(degrees, pixels), got {threat!r}; for pixels use `pgd`")
+    for name, count in (("angles", angles), ("shifts", shifts), ("k", 1 if k is None else k)):
+        check_count(name, count, 1)
+    check_count("seed", seed, 0)
+    random = ImageRandom(seed, x)
+    if k is None:
+        poses = threat.grid(angles, shifts).to(x).expand(len(x), -1, 3)
+    else:
+        poses = torch.stack([threat.draw(x, random) for _ in range(k)], 1)
+    result, score = x.clone(), x.new_full((len(x),), -torch.inf)
+    todo, tried = torch.arange(len(x), device=x.device), 0
+    with borrowed(model), torch.no_grad():
+        check_logits(model(x[:1].clone()), x[:1], y)
+        while tried < poses.shape[1] and len(todo):
+            m = min(max(1, images_at_once(x) // len(todo)), poses.shape[1] - tried)
+            moved = warp(x[todo].repeat_interleave(m, 0), poses[todo, tried : tried + m].reshape(-1, 3))
+            label = y[todo].repeat_interleave(m)
+            logits = model(moved.clone())
+            value = loss(logits, label).to(x.dtype)
+            broken = (logits.argmax(1) == label) == targeted
+            value = torch.where(broken, torch.inf, -value if targeted else value).view(-1, m)
+            pick = value.argmax(1)  # the first of several successes
+            high, moved = value.amax(1), moved.view(-1, m, *x.shape[1:])[torch.arange(len(todo)), pick]
+            better = high > score[todo]
+            result[todo] = torch.where(rowwise(better, x), moved, result[todo])
+            score[todo] = torch.where(better, high, score[todo])
+            todo, tried = todo[score[todo] < torch.inf], tried + m
+    return check_finite(result)

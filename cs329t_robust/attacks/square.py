@@ -1,0 +1,198 @@
+"""The Square attack: random squares, kept when the margin falls. It asks for logits only, so nothing can mask it."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..contract import Model, borrowed, check_count, check_finite, check_inputs
+from ..randomness import ImageRandom
+from ..threat import L2, Linf, Masked, Threat, per_image, rowwise
+from .queries import lead
+from .rows import batched, select, worth_leaving
+
+TINY = 1e-12
+
+
+@dataclass
+class State:
+    """The images still on the right side; every tensor has n rows."""
+
+    row: Tensor
+    x: Tensor
+    y: Tensor
+    threat: Threat
+    best: Tensor
+    value: Tensor
+
+
+@batched
+def square(
+    model: Model,
+    x: Tensor,
+    y: Tensor,
+    *,
+    threat: Threat,
+    queries: int = 5000,
+    share: float = 0.8,
+    targeted: bool = False,
+    seed: int = 0,
+) -> Tensor:
+    """Search the threat by random squares, without gradients.
+
+    Parameters
+    ----------
+    model, x, y, targeted, seed
+        As in `pgd`; the model is only asked for logits.
+    threat : Linf or L2, or one of them `Masked`
+    queries : int >= 1
+        Forward passes for an image that does not break; 5000 as in AutoAttack.
+    share : float in (0, 1]
+        Share of the picture that the first squares cover; it shrinks on the paper's schedule.
+
+    Returns
+    -------
+    Tensor (n, c, h, w)
+        Detached, in [0, 1] and within the threat: a success where one was met, else the smallest margin.
+
+    Raises
+    ------
+    ValueError
+        If an input is unusable.
+
+    Notes
+    -----
+    Every image has its own squares, drawn from its own stream. An image leaves the batch once it is broken.
+
+    References
+    ----------
+    Andriushchenko et al. 2020, "Square attack", arXiv:1912.00049, algorithms 1 to 3.
+    """
+    x, y = check_inputs(model, x, y, threat)
+    check_count("queries", queries, 1)
+    check_count("seed", seed, 0)
+    if not 0 < share <= 1:
+        raise ValueError(f"share: expected a number above 0 and up to 1, got {share!r}")
+    ball = threat.threat if isinstance(threat, Masked) else threat
+    if not isinstance(ball, Linf | L2):
+        raise ValueError(f"threat: expected Linf or L2 for the Square attack, got {threat!r}")
+    start, propose = (_stripes, _recolour) if isinstance(ball, Linf) else (_tiles, _move)
+    with borrowed(model), torch.no_grad():
+        random = ImageRandom(seed, x)
+        s = State(torch.arange(len(x), device=x.device), x, y, threat, x, torch.zeros_like(x[:, 0, 0, 0]))
+        s.value = lead(model, x, y, targeted, check=True)
+        found = x.clone()
+        for i in range(queries):
+            standing = s.value <= 0
+            if worth_leaving(standing, i):
+                found[s.row] = s.best
+                s, random = select(s, standing), random.select(standing)
+            if not len(s.row):
+                break
+            new = start(s, random) if i == 0 else propose(s, random, share * _schedule(i, queries))
+            new = s.threat.project(s.x, new)
+            value = lead(model, new, s.y, targeted)
+            better = (value > s.value) & (s.value <= 0) | (i == 0) & (s.value <= 0)
+            s.best = torch.where(rowwise(better, s.x), new, s.best)
+            s.value = torch.where(better, value, s.value)
+        found[s.row] = s.best
+    return check_finite(found)
+
+
+def _schedule(i: int, queries: int) -> float:
+    """Return by what the squares' share has shrunk after i of the queries; the paper's steps, scaled to the budget."""
+    done = int(i / queries * 10000)
+    return 0.5 ** sum(done > mark for mark in (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000))
+
+
+def _stripes(s: State, random: ImageRandom) -> Tensor:
+    """Start from vertical stripes of ±eps, a random sign for each column and channel."""
+    n, c, _, w = s.x.shape
+    sign = (random.numbers(c * w) - 0.5).sign().to(s.x.dtype).view(n, c, 1, w)
+    return s.x + per_image(s.threat.eps, s.x) * sign
+
+
+def _recolour(s: State, random: ImageRandom, share: float) -> Tensor:
+    """Put x ± eps into a random square, one sign a channel."""
+    n, c, h, w = s.x.shape
+    side = max(1, min(round((share * h * w) ** 0.5), min(h, w)))
+    u = random.numbers(c + 2)
+    row, column = _places(u[:, 0], h - side), _places(u[:, 1], w - side)
+    inside, _, _ = _window(row, column, side, h, w)
+    sign = (u[:, 2:] - 0.5).sign().to(s.x.dtype).view(n, c, 1, 1)
+    return torch.where(inside, s.x + per_image(s.threat.eps, s.x) * sign, s.best)
+
+
+def _places(u: Tensor, most: int) -> Tensor:
+    return (u * (most + 1)).long().clamp(max=most)
+
+
+def _window(row: Tensor, column: Tensor, side: int, h: int, w: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return which pixels lie in each image's square, (n, 1, h, w), and their row and column within it."""
+    down = torch.arange(h, device=row.device).view(1, 1, h, 1) - row.view(-1, 1, 1, 1)
+    right = torch.arange(w, device=row.device).view(1, 1, 1, w) - column.view(-1, 1, 1, 1)
+    inside = (down >= 0) & (down < side) & (right >= 0) & (right < side)
+    return inside, down.clamp(0, side - 1), right.clamp(0, side - 1)
+
+
+def _pyramid(height: int, width: int, like: Tensor) -> Tensor:
+    """Return the paper's bump: at distance r from the middle (largest coordinate), the sum of 1/k² for k > r."""
+    down = (torch.arange(height, device=like.device) - height // 2).abs()
+    right = (torch.arange(width, device=like.device) - width // 2).abs()
+    r = torch.maximum(down[:, None], right[None])
+    tail = (1 / torch.arange(1, int(r.max()) + 2, device=like.device).to(like.dtype) ** 2).flip(0).cumsum(0).flip(0)
+    bump = tail[r]
+    return bump / bump.norm()
+
+
+def _bump(side: int, like: Tensor) -> Tensor:
+    """Return the square's shape: a pyramid up and a pyramid down, of length 1 together."""
+    half = side // 2
+    parts = [_pyramid(half, side, like), -_pyramid(side - half, side, like)] if half else [_pyramid(1, 1, like)]
+    bump = torch.cat(parts)
+    return bump / bump.norm()
+
+
+def _tiles(s: State, random: ImageRandom) -> Tensor:
+    """Start from a grid of bumps, five by five, each with a random sign, scaled to the radius."""
+    n, c, h, w = s.x.shape
+    side = max(1, min(h, w) // 5)
+    bump = _bump(side, s.x)
+    down, right = torch.arange(h, device=s.x.device), torch.arange(w, device=s.x.device)
+    rows, columns = h // side, w // side
+    sign = (random.numbers(c * rows * columns) - 0.5).sign().to(s.x.dtype).view(n, c, rows, columns)
+    inside = (down < rows * side)[:, None] & (right < columns * side)[None]
+    shape = bump[down % side][:, right % side] * inside
+    signs = sign[:, :, (down // side).clamp(max=rows - 1)][:, :, :, (right // side).clamp(max=columns - 1)]
+    return _scaled(s, shape * signs)
+
+
+def _scaled(s: State, delta: Tensor) -> Tensor:
+    length = delta.flatten(1).norm(dim=1)
+    return s.x + per_image(s.threat.eps, s.x) * delta / rowwise(length.clamp_min(TINY), s.x)
+
+
+def _move(s: State, random: ImageRandom, share: float) -> Tensor:
+    """Take the perturbation out of one random square and put it, as a bump, into another: the length stays eps."""
+    n, c, h, w = s.x.shape
+    side = max(3, round((share * h * w) ** 0.5)) // 2 * 2 + 1
+    side = min(side, min(h, w))
+    u = random.numbers(c + 5)
+    to, down, right = _window(_places(u[:, 0], h - side), _places(u[:, 1], w - side), side, h, w)
+    off, _, _ = _window(_places(u[:, 2], h - side), _places(u[:, 3], w - side), side, h, w)
+    bump = _bump(side, s.x)
+    shape = torch.where(rowwise(u[:, 4] < 0.5, s.x), bump[down, right], bump[right, down]) * to
+    sign = (u[:, 5:] - 0.5).sign().to(s.x.dtype).view(n, c, 1, 1)
+    delta = s.best - s.x
+    old = delta * to
+    old_length = old.flatten(2).norm(dim=2).clamp_min(TINY).view(n, c, 1, 1)
+    new = shape * sign + old / old_length
+    free = (_square(s.threat.eps, s.x) - delta.square().sum((1, 2, 3), keepdim=True)).clamp_min(0) / c
+    held = (delta * (to | off)).square().sum((2, 3), keepdim=True)
+    new = new / new.flatten(2).norm(dim=2).clamp_min(TINY).view(n, c, 1, 1) * (free + held).sqrt()
+    return _scaled(s, torch.where(to, new, delta.masked_fill(off, 0)))
+
+
+def _square(eps: float | Tensor, x: Tensor) -> float | Tensor:
+    value = per_image(eps, x)
+    return value * value

@@ -1,0 +1,65 @@
+"""Transfer: attack models one has, and try the results on the one that one has not."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from ..contract import Model, borrowed, check_finite, check_inputs
+from ..threat import Threat, rowwise
+from .pgd import pgd
+from .queries import lead
+from .rows import batched
+
+
+@batched
+def transfer(
+    model: Model,
+    x: Tensor,
+    y: Tensor,
+    *,
+    threat: Threat,
+    surrogates: Sequence[Model],
+    attack: Callable[..., Tensor] = pgd,
+    targeted: bool = False,
+) -> Tensor:
+    """Attack each surrogate, and keep for each image what serves best against the victim.
+
+    Parameters
+    ----------
+    model : callable
+        The victim: only asked for logits, once for each surrogate.
+    x, y, threat, targeted
+        As in `pgd`.
+    surrogates : sequence of callables
+        Models from images to logits of the same classes; their gradients are used.
+    attack : callable
+        ``attack(surrogate, x, y, threat=threat, targeted=targeted) -> x_adv``. Do not drop broken images early: an
+        example that sits just past the surrogate's boundary transfers badly.
+
+    Returns
+    -------
+    Tensor (n, c, h, w)
+        Detached, in [0, 1] and within the threat: of all surrogates' results the one furthest past the victim's
+        boundary.
+
+    Raises
+    ------
+    ValueError
+        If an input is unusable or there is no surrogate.
+
+    References
+    ----------
+    Papernot et al. 2017, "Practical black-box attacks against machine learning", arXiv:1602.02697.
+    """
+    x, y = check_inputs(model, x, y, threat)
+    if callable(surrogates) or not isinstance(surrogates, Sequence) or not len(surrogates):
+        raise ValueError(f"surrogates: expected a list of at least one model, got {surrogates!r}; use [model]")
+    best, score = x.clone(), x.new_full((len(x),), -torch.inf)
+    for surrogate in surrogates:
+        x_adv = threat.project(x, attack(surrogate, x, y, threat=threat, targeted=targeted))
+        with borrowed(model):
+            value = lead(model, x_adv, y, targeted, check=True)
+        best = torch.where(rowwise(value > score, x), x_adv, best)
+        score = torch.maximum(value, score)
+    return check_finite(best)

@@ -1,0 +1,116 @@
+"""Exact nearest points under two limits at once: a norm (or a hyperplane) and the image box [0, 1].
+
+All of them fill pixels up to a common level, as water fills a row of glasses: each pixel starts at its own level, takes
+what its slope says, and stops when it meets the box. The level at which the whole row holds a given amount is found
+exactly, by sorting, in one pass for the whole batch.
+"""
+
+import torch
+from torch import Tensor
+
+
+def level(start: Tensor, length: Tensor, slope: Tensor, goal: Tensor) -> Tensor:
+    """Return the least t at which Σ slope·clamp(t − start, 0, length) reaches `goal`, for each row.
+
+    Parameters
+    ----------
+    start, length, slope : Tensor (n, d)
+        Where each term begins to rise, how long it rises (>= 0, finite) and how fast (>= 0).
+    goal : Tensor (n,), >= 0
+
+    Returns
+    -------
+    Tensor (n,)
+        The level where every term is full, if even that does not reach the goal.
+    """
+    wide = torch.promote_types(start.dtype, torch.float32 if start.device.type == "mps" else torch.float64)
+    start, length, slope, goal = (value.to(wide) for value in (start, length, slope, goal))
+    marks, order = torch.cat([start, start + length], 1).sort(1)
+    rising = torch.cat([slope, -slope], 1).gather(1, order).cumsum(1).clamp_min_(0)
+    filled = torch.zeros_like(marks)
+    filled[:, 1:] = (rising[:, :-1] * marks.diff(dim=1)).cumsum(1)
+    last = (torch.searchsorted(filled, goal[:, None].contiguous(), right=True) - 1).clamp_min_(0)
+    rate = rising.gather(1, last)
+    missing = (goal[:, None] - filled.gather(1, last)).clamp_min_(0)
+    beyond = torch.where(rate > 0, missing / rate.clamp_min(torch.finfo(wide).tiny), 0)
+    t = marks.gather(1, last) + beyond
+    return torch.minimum(t, marks[:, -1:]).squeeze(1)
+
+
+def onto_l1(x: Tensor, x_adv: Tensor, eps: Tensor) -> Tensor:
+    """Return the point nearest to `x_adv` (Euclidean) with ‖· − x‖₁ <= eps and in [0, 1].
+
+    Parameters
+    ----------
+    x, x_adv : Tensor (n, d)
+    eps : Tensor (n,)
+
+    References
+    ----------
+    Croce & Hein 2021, "Mind the box", arXiv:2103.01208, proposition 2.1.
+    """
+    change = x_adv - x
+    wanted = change.abs()
+    room = torch.where(change > 0, 1 - x, x)
+    t = level(-wanted, room, torch.ones_like(room), eps).clamp_max_(0).to(x.dtype)
+    return (x + change.sign() * (wanted + t[:, None]).clamp_min(0).minimum(room)).clamp_(0, 1)
+
+
+def greedy(x: Tensor, slope: Tensor, budget: Tensor) -> Tensor:
+    """Return the point z of [0, 1] with ‖z − x‖₁ <= budget that has the largest slope·(z − x).
+
+    The steepest pixel goes to the edge of the box, then the next, until the budget is spent.
+
+    Parameters
+    ----------
+    x, slope : Tensor (n, d)
+    budget : Tensor (n,)
+    """
+    steep, order = slope.abs().sort(dim=1, descending=True, stable=True)
+    room = torch.where(slope > 0, 1 - x, x).gather(1, order).where(steep > 0, 0)
+    before = room.cumsum(1) - room
+    amount = (budget[:, None] - before).clamp_min(0).minimum(room)
+    return (x + slope.sign() * torch.zeros_like(x).scatter(1, order, amount)).clamp_(0, 1)
+
+
+def across(x: Tensor, slope: Tensor, gap: Tensor, norm: str) -> Tensor:
+    """Return the nearest z of [0, 1] with slope·(z − x) = gap, in the given norm.
+
+    Where the whole box lies on this side of the hyperplane, the corner of the box that is nearest to it comes back.
+
+    Parameters
+    ----------
+    x, slope : Tensor (n, d)
+    gap : Tensor (n,)
+        Signed: negative means that the hyperplane lies against the slope.
+    norm : "Linf", "L2" or "L1"
+
+    References
+    ----------
+    Croce & Hein 2020, "Minimally distorted adversarial examples with a fast adaptive boundary attack",
+    arXiv:1907.02044, section 2.2.
+    """
+    slope = slope * rows_sign(gap)
+    gap, steep = gap.abs(), slope.abs()
+    room = torch.where(slope > 0, 1 - x, x)
+    if norm == "L1":
+        order = steep.sort(dim=1, descending=True, stable=True).indices
+        steep, room = steep.gather(1, order), room.gather(1, order)
+        before = (steep * room).cumsum(1) - steep * room
+        part = ((gap[:, None] - before) / steep.clamp_min(torch.finfo(x.dtype).tiny)).clamp_min(0).minimum(room)
+        amount = torch.zeros_like(x).scatter(1, order, part.where(steep > 0, 0))
+    elif norm == "L2":
+        reach = torch.where(steep > 0, room / steep.clamp_min(torch.finfo(x.dtype).tiny), 0).clamp_max(1e30)
+        t = level(torch.zeros_like(x), reach, steep.square(), gap).to(x.dtype)
+        amount = (t[:, None] * steep).minimum(room)
+    elif norm == "Linf":
+        t = level(torch.zeros_like(x), room, steep, gap).to(x.dtype)
+        amount = t[:, None].minimum(room)
+    else:
+        raise ValueError(f"norm: expected 'Linf', 'L2' or 'L1', got {norm!r}")
+    return (x + slope.sign() * amount).clamp_(0, 1)
+
+
+def rows_sign(value: Tensor) -> Tensor:
+    """Return −1 for negative rows and 1 for all others, shape (n, 1)."""
+    return torch.where(value < 0, -1, 1).to(value.dtype)[:, None]

@@ -1,0 +1,27 @@
+"""What the adversary may change: the set Δ of the lecture, one frozen dataclass for each kind.
+
+A threat answers four questions and nothing else: how far (`distance`), back into Δ (`project`), the steepest step
+(`ascend`), a random member (`sample`). Every norm-dependent branch of a search is in this folder.
+"""
+
+from .base import Threat, per_image, radii, rowwise, unit
+from .masked import Masked
+from .norms import L0, L1, L2, Ball, Linf, top_places
+from .spatial import Spatial, warp
+
+__all__ = [
+    "L0",
+    "L1",
+    "L2",
+    "Ball",
+    "Linf",
+    "Masked",
+    "Spatial",
+    "Threat",
+    "per_image",
+    "radii",
+    "rowwise",
+    "top_places",
+    "unit",
+    "warp",
+]

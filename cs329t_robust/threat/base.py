@@ -1,0 +1,93 @@
+"""What every threat answers, and how numbers for each image are laid along a batch."""
+
+import copy
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from ..randomness import ImageRandom
+
+Generator = torch.Generator | ImageRandom
+
+
+class Threat:
+    """What every set Δ answers; `eps` is its size, a number or a tensor (n,)."""
+
+    eps: float | Tensor
+
+    def distance(self, x: Tensor, x_adv: Tensor) -> Tensor:
+        """Return how far each image has been moved, in the threat's own measure, shape (n,)."""
+        raise NotImplementedError
+
+    def project(self, x: Tensor, x_adv: Tensor) -> Tensor:
+        """Return images of Δ and of [0, 1] near `x_adv`."""
+        raise NotImplementedError
+
+    def ascend(self, x: Tensor, x_adv: Tensor, grad: Tensor, step_size: float | Tensor) -> Tensor:
+        """Return `x_adv` after the steepest step of length `step_size` that the threat's geometry allows."""
+        raise NotImplementedError
+
+    def sample(self, x: Tensor, generator: Generator) -> Tensor:
+        """Return a random member for each image."""
+        raise NotImplementedError
+
+    def rounding(self, x: Tensor) -> Tensor | float:
+        """Return the distance by which rounding every pixel to the dtype of `x` can move an image."""
+        ulp = torch.finfo(x.dtype).eps / 2
+        return self.distance(torch.zeros_like(x), torch.full_like(x, ulp))
+
+    def check(self, x: Tensor) -> None:
+        """Raise a ValueError unless the threat fits images `x`: one radius for each, on their device."""
+        eps = self.eps
+        if not isinstance(eps, Tensor):
+            return
+        if eps.device != x.device:
+            raise ValueError(
+                f"threat: expected eps on the images' device {x.device}, got {eps.device}; use eps.to(x.device)"
+            )
+        if eps.ndim == 1 and len(eps) != len(x):
+            raise ValueError(
+                f"threat: expected one eps for each of the {len(x)} images, got {len(eps)}. "
+                f"For a ladder, repeat the images: x.repeat_interleave(len(eps), 0) and eps.repeat(len(x))"
+            )
+
+    def with_eps(self, eps: float | Tensor) -> Self:
+        """Return the same kind of threat at another radius."""
+        raise NotImplementedError
+
+    def select(self, rows: Tensor) -> Self:
+        """Return the threat of some images of the batch; `rows` is an index or a mask over n."""
+        raise NotImplementedError
+
+    def at(self, eps: Tensor) -> Self:
+        """Return the same threat with radii `eps` (n,) that an attack computed: nothing is checked."""
+        same = copy.copy(self)
+        object.__setattr__(same, "eps", eps)
+        return same
+
+
+def per_image(value: float | Tensor, x: Tensor) -> float | Tensor:
+    """Shape a number or a tensor (n,) so that it multiplies images (n, c, h, w)."""
+    if isinstance(value, Tensor):
+        value = value.to(x.dtype)
+        return value.view(-1, 1, 1, 1) if value.ndim == 1 else value
+    return value
+
+
+def rowwise(norms: Tensor, x: Tensor) -> Tensor:
+    """Shape one value per image (n,) so that it multiplies images (n, c, h, w)."""
+    return norms.view(-1, *[1] * (x.ndim - 1))
+
+
+def radii(eps: float | Tensor, x: Tensor) -> Tensor:
+    """Return one radius for each image of `x`, shape (n,), typed and placed like it."""
+    return torch.as_tensor(eps, device=x.device).to(x.dtype).expand(len(x))
+
+
+def unit(v: Tensor) -> Tensor:
+    """Scale each image of `v` to Euclidean length 1; zeros stay zeros, and tiny gradients do not underflow."""
+    biggest = v.flatten(1).abs().amax(1)
+    v = v / rowwise(torch.where(biggest > 0, biggest, 1), v)
+    length = v.flatten(1).norm(dim=1)
+    return v / rowwise(length.clamp_min(torch.finfo(v.dtype).tiny), v)
