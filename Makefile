@@ -66,7 +66,7 @@ lock:  ## write requirements.lock again after a change of pyproject.toml
 		--no-emit-index-url --no-header --no-annotate -o requirements.lock $(ARGS)
 
 clean:  ## remove .venv and caches; lessons, data and answers stay
-	rm -rf .venv .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
+	rm -rf .venv $(BENCH) .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 setup: $(SETUP)  ## create .venv and install the locked packages

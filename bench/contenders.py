@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 from cs329t_robust import attacks
+from cs329t_robust.bench import bare
 from cs329t_robust.threat import Linf
 
 from . import peers
@@ -42,17 +42,6 @@ def race(attack: str, eps: float, auto_attack: Path | None = None) -> Race:
     mode = "fixed" if attack in ("fgsm", "pgd", "pgd-5") else "default"
     threat = None if attack in ("deepfool", "l2") else Linf(eps)
     return Race(threat, {**_ours(attack, eps, size), **{(mode, who): run for who, run in theirs.items()}})
-
-
-def bare(model: nn.Module, x: Tensor, y: Tensor, *, eps: float, steps: int, step_size: float) -> Tensor:
-    """Climb in the shortest loop that is still PGD, as `cs329t_robust.bench.bare` does, for any `eps`."""
-    x_adv = x.clone()
-    for _ in range(steps):
-        x_adv.requires_grad_()
-        (grad,) = torch.autograd.grad(nn.functional.cross_entropy(model(x_adv), y, reduction="sum"), x_adv)
-        delta = (x_adv.detach() + step_size * grad.sign() - x).clamp(-eps, eps)
-        x_adv = (x + delta).clamp(0, 1)
-    return x_adv
 
 
 def _ours(attack: str, eps: float, step_size: float) -> dict[tuple[str, str], Run]:

@@ -18,13 +18,13 @@ from .threat import Linf
 EPS, STEPS = 0.1, 40
 
 
-def bare(model: nn.Module, x: Tensor, y: Tensor, steps: int, step_size: float) -> Tensor:
+def bare(model: nn.Module, x: Tensor, y: Tensor, *, steps: int, step_size: float, eps: float = EPS) -> Tensor:
     """Climb in the shortest loop that is still PGD: no checks, no random start, nothing dropped."""
     x_adv = x.clone()
     for _ in range(steps):
         x_adv.requires_grad_()
         (grad,) = torch.autograd.grad(nn.functional.cross_entropy(model(x_adv), y, reduction="sum"), x_adv)
-        delta = (x_adv.detach() + step_size * grad.sign() - x).clamp(-EPS, EPS)
+        delta = (x_adv.detach() + step_size * grad.sign() - x).clamp(-eps, eps)
         x_adv = (x + delta).clamp(0, 1)
     return x_adv
 

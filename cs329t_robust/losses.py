@@ -44,6 +44,11 @@ def dlr(logits: Tensor, y: Tensor) -> Tensor:
     return margin(logits, y) / (top[:, 0] - top[:, 2] + 1e-12)
 
 
+def targeted_margin(logits: Tensor, y: Tensor, target: Tensor) -> Tensor:
+    """Return the logit of `target` minus the logit of `y`; shape (n,), positive once the target is ahead."""
+    return (logits.gather(1, target[:, None]) - logits.gather(1, y[:, None])).squeeze(1)
+
+
 def targeted_dlr(logits: Tensor, y: Tensor, target: Tensor) -> Tensor:
     """Return the difference-of-logits ratio between `target` and `y`; shape (n,), positive once `target` is ahead.
 
@@ -56,7 +61,7 @@ def targeted_dlr(logits: Tensor, y: Tensor, target: Tensor) -> Tensor:
     ----------
     Croce & Hein 2020, arXiv:2003.01690, equation 7.
     """
-    gap = (logits.gather(1, target[:, None]) - logits.gather(1, y[:, None])).squeeze(1)
+    gap = targeted_margin(logits, y, target)
     if logits.shape[1] < 3:
         return gap
     top = logits.topk(min(4, logits.shape[1]), dim=1).values

@@ -119,7 +119,7 @@ def test_apgd_is_no_weaker_than_pgd_and_dropping_changes_no_verdict(digits, thre
 
 
 def test_apgd_looks_back_where_the_paper_does():
-    from cs329t_robust.attacks.apgd import checkpoints
+    from cs329t_robust.attacks.climbs import checkpoints
 
     assert checkpoints(100) == [22, 41, 57, 70, 80, 87, 93, 99]
 

@@ -24,7 +24,7 @@ def standard(threat: Threat, seed: int) -> list[Stage]:
     ]
     if not isinstance(threat, Masked):
         stages.append(partial(fab_t, steps=100, targets=9))
-    if not _l1(threat):
+    if not isinstance(threat.ball, L1):
         stages.append(partial(square, queries=5000, seed=seed))
     return stages
 
@@ -39,13 +39,9 @@ def fast(threat: Threat, seed: int) -> list[Stage]:
         partial(apgd, steps=50, drop_broken=True, seed=seed),
         partial(apgd_t, steps=60, targets=9, narrow=True, seed=seed),
     ]
-    if not _l1(threat):
+    if not isinstance(threat.ball, L1):
         stages.append(partial(square, queries=1000, seed=seed))
     return stages
-
-
-def _l1(threat: Threat) -> bool:
-    return isinstance(threat.threat if isinstance(threat, Masked) else threat, L1)
 
 
 VERSIONS = {"standard": standard, "fast": fast}
@@ -97,7 +93,7 @@ def autoattack(
     if version not in VERSIONS:
         raise ValueError(f"version: expected one of {', '.join(VERSIONS)}, got {version!r}")
     check_count("seed", seed, 0)
-    if not isinstance(threat.threat if isinstance(threat, Masked) else threat, Linf | L2 | L1):
+    if not isinstance(threat.ball, Linf | L2 | L1):
         raise ValueError(f"threat: expected Linf, L2 or L1 for AutoAttack, got {threat!r}")
     result = x.clone()
     with borrowed(model), torch.no_grad():

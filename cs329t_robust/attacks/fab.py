@@ -6,12 +6,13 @@ import torch
 from torch import Tensor
 
 from ..contract import Model, borrowed, check_count, check_finite, check_inputs
+from ..losses import targeted_margin
 from ..projections import across
 from ..randomness import ImageRandom
 from ..threat import L1, L2, Linf, Masked, Threat, rowwise
 from .apgd import strongest
 from .gradient import input_gradient
-from .rows import batched, select, worth_leaving
+from .rows import batched, first_rows, select, worth_leaving
 
 PULL, OVERSHOOT, BACK, BISECTIONS = 0.1, 1.05, 0.9, 3  # alpha_max, eta, beta and the final search of the paper
 
@@ -87,7 +88,7 @@ def fab_t(
                 broken = model(s.now.clone()).argmax(1) != s.y
             _offer(s, broken, best, near)
             s.now = torch.where(rowwise(broken, s.x), s.x + BACK * (s.now - s.x), s.now)
-            standing = near[s.image] > _radius(s)
+            standing = near[s.image] > s.threat.eps
             if worth_leaving(standing, i):
                 s = select(s, standing)
             if not len(s.image):
@@ -97,11 +98,8 @@ def fab_t(
 
 
 def _lead(logits: Tensor, s: State) -> Tensor:
-    return (logits.gather(1, s.target[:, None]) - logits.gather(1, s.y[:, None])).squeeze(1)
-
-
-def _radius(s: State) -> Tensor | float:
-    return s.threat.eps
+    """Return how far each walk's target is ahead of the true class."""
+    return targeted_margin(logits, s.y, s.target)
 
 
 def _walk(s: State, grad: Tensor, gap: Tensor, norm: str) -> Tensor:
@@ -120,9 +118,7 @@ def _offer(s: State, broken: Tensor, best: Tensor, near: Tensor) -> None:
     """Keep, for each image, the nearest of the walks that are across."""
     distance = s.threat.distance(s.x, s.now).masked_fill(~broken, torch.inf)
     least = torch.full_like(near, torch.inf).scatter_reduce(0, s.image, distance, "amin")
-    rows = ((distance == least[s.image]) & (distance < near[s.image])).nonzero().flatten()
-    first = torch.full_like(near, len(s.image), dtype=torch.long).scatter_reduce(0, s.image[rows], rows, "amin")
-    rows = first[first < len(s.image)]
+    rows = first_rows(s.image, (distance == least[s.image]) & (distance < near[s.image]), len(near))
     best[s.image[rows]], near[s.image[rows]] = s.now[rows], distance[rows]
 
 

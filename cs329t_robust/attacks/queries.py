@@ -7,6 +7,12 @@ from ..contract import Model, check_logits
 from ..losses import margin
 
 
+def check_share(share: float) -> None:
+    """Raise a ValueError unless `share` is a part of the whole, above 0 and up to 1."""
+    if not 0 < share <= 1:
+        raise ValueError(f"share: expected a number above 0 and up to 1, got {share!r}")
+
+
 @torch.no_grad()
 def lead(model: Model, x: Tensor, y: Tensor, targeted: bool, *, check: bool = False) -> Tensor:
     """Return how far past the boundary each image is, (n,): above 0 it is broken (at its target, if `targeted`)."""

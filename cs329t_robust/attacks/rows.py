@@ -29,6 +29,13 @@ def select(state: S, rows: Tensor) -> S:
     return replace(state, **{field.name: part(getattr(state, field.name)) for field in fields(state)})
 
 
+def first_rows(image: Tensor, chosen: Tensor, n: int) -> Tensor:
+    """Return the first chosen row of each of n images that has one; `image` names the image of each row."""
+    rows = chosen.nonzero().flatten()
+    first = torch.full((n,), len(image), device=image.device).scatter_reduce(0, image[rows], rows, "amin")
+    return first[first < len(image)]
+
+
 def worth_leaving(keep: Tensor, step: int) -> bool:
     """Tell whether enough rows are done for a smaller batch to pay."""
     return step % LOOK.get(keep.device.type, 1) == 0 and int(keep.sum()) <= (1 - COMPACT) * len(keep)

@@ -8,7 +8,7 @@ from torch import Tensor
 from ..contract import Model, borrowed, check_count, check_finite, check_inputs
 from ..randomness import ImageRandom
 from ..threat import L0, Masked, Threat, radii, rowwise
-from .queries import lead
+from .queries import check_share, lead
 from .rows import batched, select, worth_leaving
 
 MARKS = (50, 200, 500, 1000, 2000, 4000, 6000, 8000)  # of 10,000 queries: where the share of moved pixels falls
@@ -72,9 +72,8 @@ def sparse_rs(
     x, y = check_inputs(model, x, y, threat)
     check_count("queries", queries, 1)
     check_count("seed", seed, 0)
-    if not 0 < share <= 1:
-        raise ValueError(f"share: expected a number above 0 and up to 1, got {share!r}")
-    if not isinstance(threat.threat if isinstance(threat, Masked) else threat, L0):
+    check_share(share)
+    if not isinstance(threat.ball, L0):
         raise ValueError(f"threat: expected L0(k) for Sparse-RS, got {threat!r}")
     found, random = x.clone(), ImageRandom(seed, x)
     with borrowed(model), torch.no_grad():

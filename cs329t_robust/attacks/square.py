@@ -7,8 +7,8 @@ from torch import Tensor
 
 from ..contract import Model, borrowed, check_count, check_finite, check_inputs
 from ..randomness import ImageRandom
-from ..threat import L2, Linf, Masked, Threat, per_image, rowwise
-from .queries import lead
+from ..threat import L2, Linf, Threat, per_image, rowwise
+from .queries import check_share, lead
 from .rows import batched, select, worth_leaving
 
 TINY = 1e-12
@@ -71,12 +71,10 @@ def square(
     x, y = check_inputs(model, x, y, threat)
     check_count("queries", queries, 1)
     check_count("seed", seed, 0)
-    if not 0 < share <= 1:
-        raise ValueError(f"share: expected a number above 0 and up to 1, got {share!r}")
-    ball = threat.threat if isinstance(threat, Masked) else threat
-    if not isinstance(ball, Linf | L2):
+    check_share(share)
+    if not isinstance(threat.ball, Linf | L2):
         raise ValueError(f"threat: expected Linf or L2 for the Square attack, got {threat!r}")
-    start, propose = (_stripes, _recolour) if isinstance(ball, Linf) else (_tiles, _move)
+    start, propose = (_stripes, _recolour) if isinstance(threat.ball, Linf) else (_tiles, _move)
     with borrowed(model), torch.no_grad():
         random = ImageRandom(seed, x)
         s = State(torch.arange(len(x), device=x.device), x, y, threat, x, torch.zeros_like(x[:, 0, 0, 0]))

@@ -1,6 +1,6 @@
 """What every threat answers, and how numbers for each image are laid along a batch."""
 
-import copy
+from abc import ABC, abstractmethod
 from typing import Self
 
 import torch
@@ -11,26 +11,31 @@ from ..randomness import ImageRandom
 Generator = torch.Generator | ImageRandom
 
 
-class Threat:
+class Threat(ABC):
     """What every set Δ answers; `eps` is its size, a number or a tensor (n,)."""
 
     eps: float | Tensor
 
+    @property
+    def ball(self) -> "Threat":
+        """The threat without its mask: what decides which search fits."""
+        return self
+
+    @abstractmethod
     def distance(self, x: Tensor, x_adv: Tensor) -> Tensor:
         """Return how far each image has been moved, in the threat's own measure, shape (n,)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def project(self, x: Tensor, x_adv: Tensor) -> Tensor:
         """Return images of Δ and of [0, 1] near `x_adv`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def ascend(self, x: Tensor, x_adv: Tensor, grad: Tensor, step_size: float | Tensor) -> Tensor:
         """Return `x_adv` after the steepest step of length `step_size` that the threat's geometry allows."""
-        raise NotImplementedError
 
+    @abstractmethod
     def sample(self, x: Tensor, generator: Generator) -> Tensor:
         """Return a random member for each image."""
-        raise NotImplementedError
 
     def rounding(self, x: Tensor) -> Tensor | float:
         """Return the distance by which rounding every pixel to the dtype of `x` can move an image."""
@@ -52,19 +57,9 @@ class Threat:
                 f"For a ladder, repeat the images: x.repeat_interleave(len(eps), 0) and eps.repeat(len(x))"
             )
 
-    def with_eps(self, eps: float | Tensor) -> Self:
-        """Return the same kind of threat at another radius."""
-        raise NotImplementedError
-
+    @abstractmethod
     def select(self, rows: Tensor) -> Self:
         """Return the threat of some images of the batch; `rows` is an index or a mask over n."""
-        raise NotImplementedError
-
-    def at(self, eps: Tensor) -> Self:
-        """Return the same threat with radii `eps` (n,) that an attack computed: nothing is checked."""
-        same = copy.copy(self)
-        object.__setattr__(same, "eps", eps)
-        return same
 
 
 def per_image(value: float | Tensor, x: Tensor) -> float | Tensor:

@@ -50,6 +50,11 @@ class Masked(Threat):
         """The radius of the inner threat."""
         return self.threat.eps
 
+    @property
+    def ball(self) -> Ball:
+        """The inner threat."""
+        return self.threat
+
     def distance(self, x: Tensor, x_adv: Tensor) -> Tensor:
         """Return the inner distance; infinite where a pixel outside the mask has changed."""
         outside = ((x_adv != x) & ~self.mask).flatten(1).any(1)

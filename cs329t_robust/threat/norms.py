@@ -1,5 +1,6 @@
 """Balls around an image: how far its pixels may move in the L∞, L2, L1 or L0 norm, inside the image box [0, 1]."""
 
+import copy
 import math
 from dataclasses import dataclass
 from numbers import Real
@@ -62,6 +63,12 @@ class Ball(Threat):
     def with_eps(self, eps: float | Tensor) -> Self:
         """Return the same kind of threat at another radius."""
         return type(self)(eps)
+
+    def at(self, eps: Tensor) -> Self:
+        """Return the same kind of threat with radii `eps` (n,) that an attack computed: nothing is checked."""
+        same = copy.copy(self)
+        object.__setattr__(same, "eps", eps)
+        return same
 
     def select(self, rows: Tensor) -> Self:
         """Return the threat of some images of the batch; `rows` is an index or a mask over n."""

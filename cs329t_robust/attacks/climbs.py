@@ -1,0 +1,209 @@
+"""The climbs behind Auto-PGD: any number for each image, side by side in one batch, that leave it together."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..contract import Model, borrowed, check_count, check_finite
+from ..randomness import ImageRandom
+from ..threat import L0, L1, Masked, Threat, radii, rowwise
+from .gradient import input_gradient
+from .rows import first_rows, select, worth_leaving
+
+MOMENTUM, RISES = 0.75, 0.75  # alpha and rho of the paper
+SPARSE_EVERY, SPARSER, SHORTEST = 0.04, 1.5, 0.1  # of "Mind the box": how often, by how much, and to what share
+
+
+@dataclass
+class State:
+    """What APGD knows of each climb; every tensor has as many rows as there are climbs (an image may have several)."""
+
+    image: Tensor
+    x: Tensor
+    y: Tensor
+    target: Tensor
+    threat: Threat
+    now: Tensor
+    last: Tensor
+    step: Tensor
+    best: Tensor
+    best_loss: Tensor
+    best_grad: Tensor
+    loss: Tensor
+    rises: Tensor
+    halved: Tensor
+    best_before: Tensor
+    support: Tensor
+
+
+Value = Callable[[Tensor, State], Tensor]  # logits to what is climbed
+Broken = Callable[[Tensor, State], Tensor]  # logits to which climbs have succeeded
+
+
+@dataclass
+class Found:
+    """The outcome for each image: a success (score infinite) or the highest loss met."""
+
+    x_adv: Tensor
+    score: Tensor
+
+    def succeed(self, s: State, broken: Tensor) -> None:
+        """Keep the first broken row of each image that had none."""
+        rows = first_rows(s.image, broken & (self.score[s.image] < torch.inf), len(self.score))
+        self.x_adv[s.image[rows]], self.score[s.image[rows]] = s.now[rows], torch.inf
+
+    def fail(self, s: State) -> None:
+        """Keep the best climb of each image that still stands, if it beats what was found before."""
+        top = torch.full_like(self.score, -torch.inf).scatter_reduce(0, s.image, s.best_loss, "amax")
+        best = (s.best_loss == top[s.image]) & (s.best_loss > self.score[s.image])
+        rows = first_rows(s.image, best, len(self.score))
+        self.x_adv[s.image[rows]], self.score[s.image[rows]] = s.best[rows], s.best_loss[rows]
+
+
+def checkpoints(steps: int) -> list[int]:
+    """Return the steps after which APGD looks back: 0.22, 0.41, 0.57, … of the budget (the paper's section 3.1)."""
+    before, now, marks = 0.0, 0.22, []
+    while now < 1:
+        marks.append(max(1, round(now * steps + 0.499)))
+        before, now = now, now + max(now - before - 0.03, 0.06)
+    return marks
+
+
+def climb(
+    model: Model,
+    x: Tensor,
+    y: Tensor,
+    goals: Tensor,
+    threat: Threat,
+    steps: int,
+    restarts: int,
+    value: Value,
+    broken: Broken,
+    drop: bool,
+    narrow: bool,
+    seed: int,
+) -> Tensor:
+    """Climb from a new random start as often as asked, on the images that still stand if `drop`."""
+    check_count("steps", steps, 1)
+    check_count("restarts", restarts, 1)
+    check_count("seed", seed, 0)
+    if isinstance(threat.ball, L0):
+        raise ValueError(f"threat: expected Linf, L2 or L1 for APGD, got {threat!r}; use `fmn` or `sparse_rs`")
+    with borrowed(model):
+        found, random = Found(x.clone(), x.new_full((len(x),), -torch.inf)), ImageRandom(seed, x)
+        todo = torch.arange(len(x), device=x.device)
+        for _ in range(restarts):
+            image = todo.repeat_interleave(goals.shape[1])
+            row = torch.arange(len(todo), device=x.device).repeat_interleave(goals.shape[1])
+            start = threat.select(todo).sample(x[todo], random)[row]
+            s = _begin(image, x[image], y[image], goals[todo].flatten(), threat.select(image), start)
+            _once(model, s, found, steps, value, broken, drop, goals.shape[1] if narrow else 1)
+            if drop:
+                standing = found.score[todo] < torch.inf
+                todo, random = todo[standing], random.select(standing)
+                if not len(todo):
+                    break
+    return check_finite(found.x_adv)
+
+
+def _begin(image: Tensor, x: Tensor, y: Tensor, target: Tensor, threat: Threat, start: Tensor) -> State:
+    eps = radii(threat.eps, x)
+    low, no = torch.full_like(eps, -torch.inf), torch.zeros_like(y, dtype=torch.bool)
+    return State(
+        image=image,
+        x=x,
+        y=y,
+        target=target,
+        threat=threat,
+        now=start,
+        last=start,
+        step=eps if isinstance(threat.ball, L1) else 2 * eps,
+        best=start,
+        best_loss=low,
+        best_grad=torch.zeros_like(x),
+        loss=low,
+        rises=torch.zeros_like(eps),
+        halved=~no,
+        best_before=low,
+        support=torch.full_like(eps, x[0].numel()),
+    )
+
+
+def _once(
+    model: Model, s: State, found: Found, steps: int, value: Value, broken: Broken, drop: bool, targets: int
+) -> None:
+    """Run one climb; with `drop`, rows leave the batch once their image is broken; above one target, the worst do."""
+    sparse = isinstance(s.threat.ball, L1)
+    every = max(1, int(SPARSE_EVERY * steps))
+    marks = set(range(every, steps, every)) if sparse else set(checkpoints(steps))
+    halvings, since = checkpoints(steps), 0
+    share = torch.full_like(s.step, 0.2)
+    for i in range(steps):
+        grad, logits = input_gradient(model, s.now, s.y, lambda logits, _: value(logits, s), check=i == 0)  # noqa: B023
+        worth = value(logits, s).to(s.x.dtype)
+        found.succeed(s, broken(logits, s))
+        s.rises, s.loss, since = s.rises + (worth > s.loss), worth, since + 1
+        better = worth > s.best_loss
+        s.best = torch.where(rowwise(better, s.x), s.now, s.best)
+        s.best_grad = torch.where(rowwise(better, s.x), grad, s.best_grad)
+        s.best_loss = torch.where(better, worth, s.best_loss)
+        if i in marks and sparse:
+            grad, share = _sparser(s, grad)
+        elif i in marks:
+            grad, since = _look_back(s, since, grad), 0
+        keep = found.score[s.image] < torch.inf if drop else torch.ones_like(better)
+        if targets > 1 and i in halvings:
+            targets = (targets + 1) // 2
+            keep &= _rank(s) < targets
+        if (drop or i in halvings) and worth_leaving(keep, 0 if i in halvings else i):
+            s, grad, share = select(s, keep), grad[keep], share[keep]
+        if not len(s.image):
+            return
+        if sparse:
+            s.now = s.threat.project(s.x, s.now + _sparse_step(s, grad, share))
+            continue
+        ahead = s.threat.project(s.x, s.threat.ascend(s.x, s.now, grad, s.step))
+        if i:
+            ahead = s.threat.project(s.x, s.now + MOMENTUM * (ahead - s.now) + (1 - MOMENTUM) * (s.now - s.last))
+        s.last, s.now = s.now, ahead
+    found.fail(s)
+
+
+def _look_back(s: State, since: int, grad: Tensor) -> Tensor:
+    """Halve the step of climbs that stopped rising, and put them back to their best point."""
+    stuck = (s.rises < RISES * since) | (~s.halved & (s.best_loss <= s.best_before))
+    s.step = torch.where(stuck, s.step / 2, s.step)
+    s.now = torch.where(rowwise(stuck, s.x), s.best, s.now)
+    s.halved, s.best_before, s.rises = stuck, s.best_loss, torch.zeros_like(s.rises)
+    return torch.where(rowwise(stuck, s.x), s.best_grad, grad)
+
+
+def _rank(s: State) -> Tensor:
+    """Return the place of each climb among those of its image, 0 for the one that has come furthest."""
+    order = s.best_loss.argsort(descending=True, stable=True)
+    order = order[s.image[order].argsort(stable=True)]
+    first = torch.searchsorted(s.image[order], s.image[order])
+    return torch.empty_like(order).scatter(0, order, torch.arange(len(order), device=order.device) - first)
+
+
+def _sparser(s: State, grad: Tensor) -> tuple[Tensor, Tensor]:
+    """Adapt to how sparse the best point is: a sparser one starts again from there, with the full step."""
+    support = (s.best != s.x).flatten(1).sum(1).to(s.x.dtype)
+    sparser, full = support / s.support < 0.95, radii(s.threat.eps, s.x)
+    s.step = torch.where(sparser, full, (s.step / SPARSER).maximum(SHORTEST * full))
+    s.support = support.clamp_min(1)
+    s.now = torch.where(rowwise(sparser, s.x), s.best, s.now)
+    return torch.where(rowwise(sparser, s.x), s.best_grad, grad), support / s.x[0].numel() / SPARSER
+
+
+def _sparse_step(s: State, grad: Tensor, share: Tensor) -> Tensor:
+    """Return a step of L1 length `s.step` along the signs of the steepest `share` of the pixels."""
+    if isinstance(s.threat, Masked):
+        grad = grad.where(s.threat.mask, 0)
+    steep = grad.abs().flatten(1)
+    place = ((1 - share) * steep.shape[1]).long().clamp(0, steep.shape[1] - 1)
+    least = steep.sort(1).values.gather(1, place[:, None])
+    sign = grad.sign().where(grad == grad, grad) * (grad.abs() >= rowwise(least, grad))
+    return sign * rowwise(s.step / sign.abs().flatten(1).sum(1).clamp_min(1), grad)
