@@ -14,15 +14,28 @@ ROOT = Path(cs329t_robust.__file__).parent
 # From the top to the bottom; a module imports only from lower lines. Modules named in one inner tuple may not
 # import each other, except downwards as BESIDE allows.
 LAYERS = [
+    ("__main__",),
     ("cli",),
     ("bench", "doctor", "grading", "lessons", "lesson_source", "checkpoints"),
     ("checks",),
     ("widgets", "explorer_html", "plots", "landscapes"),
-    ("ladders",),
+    ("ladders", "recipes"),
     ("training", "evaluation"),
+    ("training_state",),
     ("attacks",),
     ("contract",),
-    ("threat", "losses", "models", "data", "data_files", "photographs", "projections", "randomness", "runtime"),
+    (
+        "threat",
+        "losses",
+        "models",
+        "data",
+        "data_files",
+        "photographs",
+        "projections",
+        "randomness",
+        "runtime",
+    ),
+    ("processes",),
 ]
 BESIDE = {
     ("lessons", "lesson_source"),
