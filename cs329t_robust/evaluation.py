@@ -18,6 +18,7 @@ from .contract import (
     check_logits,
     check_model,
 )
+from .progress import bar, section
 from .threat import Ball, Linf, Masked, Threat
 
 Attack = Callable[..., Tensor]
@@ -160,13 +161,16 @@ def robust_accuracy(
         raise ValueError(f"attack: expected a function attack(model, x, y, threat=...), got {attack!r}")
     name = attack_name(attack)
     correct = _correct(model, x, y, batch_size)
-    for rows in correct.nonzero().flatten().split(batch_size):
-        if not len(rows):
-            break
-        near = threat.select(rows)
-        x_adv = attack(model, x[rows], y[rows], threat=near)
-        check_member(x[rows], x_adv, near, name)
-        correct[rows] = _correct(model, x_adv, y[rows], batch_size)
+    todo, right, done = correct.nonzero().flatten(), int(correct.sum()), 0
+    with bar(name, len(x), right):
+        while done < right:
+            rows = todo[done : done + batch_size]
+            near, end = threat.select(rows), done + len(rows)
+            with section(done / right, end / right, right - int(correct.sum())):
+                x_adv = attack(model, x[rows], y[rows], threat=near)
+            check_member(x[rows], x_adv, near, name)
+            correct[rows] = _correct(model, x_adv, y[rows], batch_size)
+            done = end
     return Accuracy(correct, name, repr(threat))
 
 

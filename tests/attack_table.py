@@ -74,6 +74,7 @@ ROWS = [
         Row("square", partial(square, queries=30), threat, gradients=False)
         for threat in [Linf(0.1), L2(0.4), Masked(Linf(0.2), MASK), Masked(L2(0.5), MASK)]
     ),
+    *(Row("square-hope", partial(square, queries=300, hope=0.9), threat, gradients=False) for threat in NORMS[:2]),
     *(
         Row("sparse_rs", partial(sparse_rs, queries=30), threat, gradients=False)
         for threat in [L0(2), Masked(L0(3), MASK)]

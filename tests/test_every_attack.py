@@ -8,7 +8,7 @@ import torch
 from attack_table import MASK, ROWS
 
 import cs329t_robust
-from cs329t_robust import L0, L1, L2, Linf, Masked, Spatial, attacks
+from cs329t_robust import L0, L1, L2, Linf, Masked, Spatial, attacks, data, models
 from cs329t_robust.attacks import rows as rows_module
 from cs329t_robust.evaluation import check_member
 from cs329t_robust.threat import Ball
@@ -215,6 +215,7 @@ SETTINGS = [
     (attacks.apgd_t, {"steps": 0}, "steps: expected a whole number >= 1, got 0"),
     (attacks.fab_t, {"steps": 0}, "steps: expected a whole number >= 1, got 0"),
     (attacks.square, {"queries": 0}, "queries: expected a whole number >= 1, got 0"),
+    (attacks.square, {"hope": 0}, "hope: expected a share > 0 of the margin at x, or None, got 0"),
     (attacks.square, {"share": 0}, "share: expected a number above 0 and up to 1, got 0"),
     (partial(attacks.sparse_rs, threat=L0(1)), {"share": 2}, "share: expected a number above 0 and up to 1, got 2"),
     (partial(attacks.spatial, threat=Spatial(1, 1)), {"k": 0}, "k: expected a whole number >= 1, got 0"),
@@ -253,3 +254,15 @@ def test_a_frozen_photograph_classifier_is_attacked_at_full_size():
     for attack, threat in [(attacks.pgd, Linf(8 / 255)), (attacks.apgd, L2(3.0)), (attacks.square, Linf(8 / 255))]:
         settings = {"queries": 20} if attack is attacks.square else {"steps": 5}
         check_member(x, attack(network, x, y, threat=threat, **settings), threat)
+
+
+def test_square_gives_up_only_where_the_margin_has_hardly_moved():
+    model, (x, y) = models.mnist_classifier(), data.mnist("test", 40)
+    never, always, some = (
+        attacks.square(model, x, y, threat=Linf(0.12), queries=300, hope=hope) for hope in (None, 1e-9, 0.5)
+    )
+    assert attacks.square(model, x, y, threat=Linf(0.12), queries=300, hope=1e9).equal(never)
+    broken = [model(x_adv).argmax(1) != y for x_adv in (never, always, some)]
+    assert (broken[1] <= broken[2]).all()
+    assert (broken[2] <= broken[0]).all()
+    assert 0 < int(broken[1].sum()) < int(broken[0].sum())  # given up at 250, of 300 queries

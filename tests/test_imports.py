@@ -35,7 +35,7 @@ LAYERS = [
         "randomness",
         "runtime",
     ),
-    ("processes",),
+    ("processes", "progress"),
 ]
 BESIDE = {
     ("lessons", "lesson_source"),

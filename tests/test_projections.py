@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from cs329t_robust.projections import across, greedy, level, onto_l1
+from cs329t_robust.projections import across, filled, greedy, level, onto_l1
 
 LENGTH = {"L2": lambda d: d.norm(dim=-1), "Linf": lambda d: d.abs().amax(-1), "L1": lambda d: d.abs().sum(-1)}
 
@@ -20,6 +20,20 @@ def test_the_level_holds_what_was_poured(seed):
     t = level(start, length, slope, goal)
     torch.testing.assert_close((slope * (t[:, None] - start).clamp_min(0).minimum(length)).sum(1), goal)
     assert (level(start, length, slope, full + 1) >= (start + length).amax(1) - 1e-12).all()
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_filling_from_zero_is_the_level(seed, dtype):
+    length, slope = draw(30, 50, seed=seed + 50).to(dtype), draw(30, 50, seed=seed + 90).to(dtype)
+    slope[0], length[1], slope[2, :40] = 0, 0, 1e-20
+    full = (slope * length).sum(1)
+    goal = full * draw(30, seed=seed + 130).to(dtype)
+    t = filled(length, slope, goal)
+    torch.testing.assert_close(t[3:], level(torch.zeros_like(length), length, slope, goal)[3:])
+    torch.testing.assert_close((slope * t[:, None].minimum(length)).sum(1), goal.double())
+    assert (filled(length, slope, full + 1)[3:] >= length[3:].amax(1) - 1e-6).all()
+    assert torch.equal(filled(length[5:6], slope[5:6], goal[5:6]), t[5:6])
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ..contract import Model, borrowed, check_count, check_finite
+from ..progress import section, tick
 from ..randomness import ImageRandom
 from ..threat import L0, L1, Masked, Threat, radii, rowwise
 from .gradient import input_gradient
@@ -94,12 +95,13 @@ def climb(
     with borrowed(model):
         found, random = Found(x.clone(), x.new_full((len(x),), -torch.inf)), ImageRandom(seed, x)
         todo = torch.arange(len(x), device=x.device)
-        for _ in range(restarts):
+        for restart in range(restarts):
             image = todo.repeat_interleave(goals.shape[1])
             row = torch.arange(len(todo), device=x.device).repeat_interleave(goals.shape[1])
             start = threat.select(todo).sample(x[todo], random)[row]
             s = _begin(image, x[image], y[image], goals[todo].flatten(), threat.select(image), start)
-            _once(model, s, found, steps, value, broken, drop, goals.shape[1] if narrow else 1)
+            with section(restart / restarts, (restart + 1) / restarts):
+                _once(model, s, found, steps, value, broken, drop, goals.shape[1] if narrow else 1)
             if drop:
                 standing = found.score[todo] < torch.inf
                 todo, random = todo[standing], random.select(standing)
@@ -141,6 +143,7 @@ def _once(
     halvings, since = checkpoints(steps), 0
     share = torch.full_like(s.step, 0.2)
     for i in range(steps):
+        tick(i / steps, lambda: int((found.score == torch.inf).sum()))
         grad, logits = input_gradient(model, s.now, s.y, lambda logits, _: value(logits, s), check=i == 0)  # noqa: B023
         worth = value(logits, s).to(s.x.dtype)
         found.succeed(s, broken(logits, s))

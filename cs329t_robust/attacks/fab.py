@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ..contract import Model, borrowed, check_count, check_finite, check_inputs
 from ..losses import targeted_margin
+from ..progress import tick
 from ..projections import across
 from ..randomness import ImageRandom
 from ..threat import L1, L2, Linf, Masked, Threat, rowwise
@@ -82,6 +83,7 @@ def fab_t(
         s = State(image, x[image], y[image], goals.flatten(), threat.select(image), start)
         best, near = x.clone(), torch.full_like(x[:, 0, 0, 0], torch.inf)
         for i in range(steps):
+            tick(i / steps, lambda: int((near <= threat.eps).sum()))
             grad, logits = input_gradient(model, s.now, s.y, lambda z, _: _lead(z, s), check=i == 0)  # noqa: B023
             s.now = _walk(s, grad, -_lead(logits, s).to(x.dtype), type(threat).__name__)
             with torch.no_grad():

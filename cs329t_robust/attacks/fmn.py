@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ..contract import Model, borrowed, check_count, check_finite, check_inputs
 from ..losses import cross_entropy, margin
+from ..progress import tick
 from ..threat import L0, L1, L2, Ball, Linf, rowwise, unit
 from .gradient import input_gradient
 from .nearest import Nearest
@@ -83,6 +84,7 @@ def fmn(
         now, best = x, Nearest(x)
         eps = x.new_full((len(x),), START[norm])
         for i in range(steps):
+            tick(i / steps, lambda: int(best.distance.isfinite().sum()))
             decay = (1 + math.cos(math.pi * i / steps)) / 2
             loss = margin if 2 * i < steps else cross_entropy
             grad, logits = input_gradient(model, now, y, loss, check=i == 0)

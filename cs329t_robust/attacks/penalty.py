@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ..contract import Loss, Model, borrowed, check_count, check_finite, check_inputs
 from ..losses import margin, squared_penalty
+from ..progress import section, tick
 from ..threat import Linf, rowwise
 from .gradient import input_gradient
 from .nearest import Nearest
@@ -125,7 +126,7 @@ def cw(
     low, high = torch.zeros_like(c), torch.full_like(c, torch.inf)
     best = Nearest(x)
     with borrowed(model):
-        for _ in range(searches):
+        for search in range(searches):
             before = best.distance
 
             def hinge(z: Tensor, y: Tensor) -> Tensor:
@@ -133,7 +134,8 @@ def cw(
                 return c * (lead + confidence).clamp_min(0)  # noqa: B023
 
             here = Nearest(x)
-            last = _descend(model, x, y, hinge, steps, step_size, here, targeted, confidence)
+            with section(search / searches, (search + 1) / searches):
+                last = _descend(model, x, y, hinge, steps, step_size, here, targeted, confidence)
             best.offer(here.x, here.distance, here.distance < before)
             reached = here.distance.isfinite()
             low, high = torch.where(reached, low, c), torch.where(reached, torch.minimum(high, c), high)
@@ -156,6 +158,7 @@ def _descend(
     now = x.clone()
     adam = torch.optim.Adam([now], lr=step_size)
     for i in range(steps + (nearest is not None)):
+        tick(i / (steps + 1), lambda: 0 if nearest is None else int(nearest.distance.isfinite().sum()))
         grad, logits = input_gradient(model, now, y, toll, check=i == 0)
         if nearest is not None:
             lead = margin(logits, y)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ..contract import Loss, Model, borrowed, check_count, check_finite, check_inputs, check_logits
 from ..losses import cross_entropy
+from ..progress import section, tick
 from ..randomness import ImageRandom
 from ..threat import Threat, rowwise
 from .gradient import input_gradient
@@ -96,13 +97,14 @@ def pgd(
     with borrowed(model):
         best, best_score = x.clone(), x.new_full((len(x),), -torch.inf)
         todo = torch.arange(len(x), device=x.device)
-        for _ in range(restarts):
+        for restart in range(restarts):
             x0, y0, near = x[todo], y[todo], threat.select(todo)
             start = near.sample(x0, generator) if random_start else x0
             size = step_size[todo] if isinstance(step_size, Tensor) else step_size
-            found, fallen = _climb(
-                model, x0, y0, start, near, steps, size, momentum, targeted, loss, drop_broken
-            )  # fmt: skip
+            with section(restart / restarts, (restart + 1) / restarts, len(x) - len(todo)):
+                found, fallen = _climb(
+                    model, x0, y0, start, near, steps, size, momentum, targeted, loss, drop_broken
+                )  # fmt: skip
             if restarts == 1:
                 best = found
                 break
@@ -142,6 +144,7 @@ def _climb(
         with torch.no_grad():
             check_logits(model(x_adv.clone()), x, y)
     for step in range(steps):
+        tick(step / steps, lambda: int(fallen.sum()))
         grad, logits = input_gradient(model, x_adv, y, loss, check=step == 0)
         if drop_broken:
             new = ((logits.argmax(1) == y) == targeted) & ~fallen[rows]

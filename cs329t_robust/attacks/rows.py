@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..contract import check_inputs
+from ..progress import bar, section
 from ..threat import Linf, Threat
 
 COMPACT = 0.1  # leave once a tenth of the rows is done: sooner copies too often, later wastes gradients
@@ -50,7 +51,8 @@ def batched(attack: A) -> A:
 
     @wraps(attack)
     def run(model: Callable[[Tensor], Tensor], x: Tensor, y: Tensor, **settings: object) -> Tensor:
-        with torch.inference_mode(False):  # or nothing made inside could be differentiated
+        name, n = attack.__name__, len(x) if isinstance(x, Tensor) and x.ndim else 0
+        with torch.inference_mode(False), bar(name, n):  # in that mode nothing made inside could be differentiated
             return in_batches(model, x, y, settings)
 
     def in_batches(model: Callable[[Tensor], Tensor], x: Tensor, y: Tensor, settings: dict[str, object]) -> Tensor:
@@ -59,9 +61,12 @@ def batched(attack: A) -> A:
             return attack(model, x, y, **settings)
         x, y = check_inputs(model, x, y, settings.get("threat", Linf(0.0)))
         result = torch.empty_like(x)
+        fallen = 0
         for rows in torch.arange(len(x), device=x.device).split(size):
             part = {name: _part(value, rows, len(x)) for name, value in settings.items()}
-            result[rows] = attack(model, x[rows], y[rows], **part)
+            with section(int(rows[0]) / len(x), (int(rows[-1]) + 1) / len(x), fallen) as inside:
+                result[rows] = attack(model, x[rows], y[rows], **part)
+            fallen += inside[0]
         return result
 
     return run

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ..contract import Model, borrowed, check_count, check_finite, check_inputs
+from ..progress import tick
 from ..randomness import ImageRandom
 from ..threat import L0, Masked, Threat, radii, rowwise
 from .queries import check_share, lead
@@ -80,6 +81,7 @@ def sparse_rs(
         s = _begin(x, y, threat, lead(model, x, y, targeted, check=True))
         for i in range(queries):
             standing = _standing(s)
+            tick(i / queries, lambda: len(x) - int(standing.sum()))  # noqa: B023
             if worth_leaving(standing, i):
                 found[s.row] = s.best
                 s, random = select(s, standing), random.select(standing)

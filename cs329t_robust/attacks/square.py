@@ -1,17 +1,20 @@
 """The Square attack: random squares, kept when the margin falls. It asks for logits only, so nothing can mask it."""
 
 from dataclasses import dataclass
+from numbers import Real
 
 import torch
 from torch import Tensor
 
 from ..contract import Model, borrowed, check_count, check_finite, check_inputs
+from ..progress import tick
 from ..randomness import ImageRandom
 from ..threat import L2, Linf, Threat, per_image, rowwise
 from .queries import check_share, lead
 from .rows import batched, select, worth_leaving
 
 TINY = 1e-12
+LOOKS = [250 * 2**k for k in range(16)]
 
 
 @dataclass
@@ -24,6 +27,7 @@ class State:
     threat: Threat
     best: Tensor
     value: Tensor
+    clean: Tensor
 
 
 @batched
@@ -35,6 +39,7 @@ def square(
     threat: Threat,
     queries: int = 5000,
     share: float = 0.8,
+    hope: float | None = None,
     targeted: bool = False,
     seed: int = 0,
 ) -> Tensor:
@@ -49,6 +54,9 @@ def square(
         Forward passes for an image that does not break; 5000 as in AutoAttack.
     share : float in (0, 1]
         Share of the picture that the first squares cover; it shrinks on the paper's schedule.
+    hope : float > 0, optional
+        Give an image up where it is too far behind: after q = 250, 500, 1000, … queries, if of the margin that it had
+        at x more than hope·(250/q)^¾ is left. The published attack gives up none.
 
     Returns
     -------
@@ -72,18 +80,24 @@ def square(
     check_count("queries", queries, 1)
     check_count("seed", seed, 0)
     check_share(share)
+    if hope is not None and not (isinstance(hope, Real) and hope > 0):
+        raise ValueError(f"hope: expected a share > 0 of the margin at x, or None, got {hope!r}")
     if not isinstance(threat.ball, Linf | L2):
         raise ValueError(f"threat: expected Linf or L2 for the Square attack, got {threat!r}")
     start, propose = (_stripes, _recolour) if isinstance(threat.ball, Linf) else (_tiles, _move)
     with borrowed(model), torch.no_grad():
         random = ImageRandom(seed, x)
-        s = State(torch.arange(len(x), device=x.device), x, y, threat, x, torch.zeros_like(x[:, 0, 0, 0]))
-        s.value = lead(model, x, y, targeted, check=True)
-        found = x.clone()
+        clean = lead(model, x, y, targeted, check=True)
+        s = State(torch.arange(len(x), device=x.device), x, y, threat, x, clean, clean)
+        found, fallen = x.clone(), clean > 0
         for i in range(queries):
+            tick(i / queries, lambda: int(fallen.scatter(0, s.row, s.value > 0).sum()))  # noqa: B023
             standing = s.value <= 0
-            if worth_leaving(standing, i):
-                found[s.row] = s.best
+            looking = hope is not None and i in LOOKS
+            if looking:
+                standing &= s.value >= hope * (LOOKS[0] / i) ** 0.75 * s.clean
+            if looking or worth_leaving(standing, i):  # who is given up must not depend on the batch
+                found[s.row], fallen[s.row] = s.best, s.value > 0
                 s, random = select(s, standing), random.select(standing)
             if not len(s.row):
                 break

@@ -1,0 +1,89 @@
+"""One progress bar for whatever takes long: an attack, a whole ensemble, or a measurement of many batches.
+
+Loops say how far they are (`tick`); only the outermost of the nested callers shows a bar, after two seconds, and only
+where somebody looks: in a terminal or in Jupyter, never under pytest (so not under nbval), in CI, or with
+``CS329T_PROGRESS=0``.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+Listener = Callable[[float, int], None]  # share that is done, images that have fallen
+_listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
+PATIENCE = 2.0  # seconds without a bar
+
+
+def tick(share: float, fallen: Callable[[], int]) -> None:
+    """Say that this share of the work is done; `fallen` counts the broken images, and is only called if one listens."""
+    listener = _listener.get()
+    if listener is not None:
+        listener(share, fallen())
+
+
+@contextmanager
+def section(begin: float, end: float, fallen: int = 0) -> Iterator[list[int]]:
+    """Let ticks inside run from `begin` to `end` of the whole, on top of images that have `fallen` before.
+
+    Yields a list whose one number is how many have fallen inside, as far as was said.
+    """
+    outer, inside = _listener.get(), [0]
+    if outer is None:
+        yield inside
+        return
+
+    def pass_on(share: float, more: int) -> None:
+        inside[0] = more
+        outer(begin + (end - begin) * share, fallen + more)
+
+    with _listening(pass_on):
+        yield inside
+
+
+@contextmanager
+def bar(name: str, n: int, right: int | None = None) -> Iterator[None]:
+    """Show a bar over `n` images with the running robust accuracy, unless an outer caller shows one already.
+
+    Parameters
+    ----------
+    n : int
+        Images measured.
+    right : int, optional
+        How many of them the attack is given; the others were wrong from the start.
+    """
+    if _listener.get() is not None or not wanted():
+        yield
+        return
+    from tqdm.auto import tqdm
+
+    with tqdm(total=n, desc=name, unit="image", delay=PATIENCE, bar_format=FORMAT) as shown:
+
+        def show(share: float, fallen: int) -> None:
+            standing = (n if right is None else right) - fallen
+            shown.set_postfix_str(f"robust accuracy <= {standing / n:.3f}", refresh=False)
+            shown.update(share * n - shown.n)
+
+        with _listening(show):
+            yield
+        shown.update(n - shown.n)
+
+
+FORMAT = "{l_bar}{bar}| {n:.0f}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
+
+
+def wanted() -> bool:
+    """Tell whether somebody looks at a bar."""
+    if os.environ.get("CS329T_PROGRESS", "") == "0" or "CI" in os.environ or "PYTEST_VERSION" in os.environ:
+        return False
+    return sys.stderr.isatty() or "ipykernel" in sys.modules
+
+
+@contextmanager
+def _listening(listener: Listener) -> Iterator[None]:
+    token = _listener.set(listener)
+    try:
+        yield
+    finally:
+        _listener.reset(token)
