@@ -85,7 +85,10 @@ def _bars_of(found: Found) -> Iterator[Bar]:
     else:
         yield from _accuracy(found, where)
     if attack == "apgd-t" and found.model == "robust":
-        yield from _beside(found, "default", "auto-attack", where, (("seconds", "time", APGD_T),))
+        theirs = found.get("default", "auto-attack", "seconds")
+        for mode in ("default", "narrow"):
+            ratio = _over(found.get(mode, "ours", "seconds"), theirs)
+            yield Bar(f"{where}: {mode}, time over auto-attack's", ratio, APGD_T)
     if attack == "autoattack":
         fast, whole = (found.get(mode, "ours", "seconds") for mode in ("fast", "default"))
         yield Bar(f'{where}: "fast", time over our "standard"', _over(fast, whole), FAST_TIME)
@@ -101,8 +104,8 @@ def _beside(found: Found, mode: str, peer: str, where: str, columns: tuple) -> I
 
 def _accuracy(found: Found, where: str) -> Iterator[Bar]:
     """Compare each of our modes with the peer that left the lowest robust accuracy; "fast" has a bar of its own."""
-    for mode, who in dict.fromkeys((mode, "ours") for mode in ("fixed", "evaluation", "default")):
-        if (mode, who) in found.rows or (mode == "default" and found.attack in ("apgd-t", "autoattack")):
+    for mode, who in dict.fromkeys((mode, "ours") for mode in ("fixed", "evaluation", "default", "narrow")):
+        if (mode, who) in found.rows or (mode in ("default", "narrow") and found.attack in ("apgd-t", "autoattack")):
             gap = _above(found.get(mode, who, "robust_accuracy"), found.least("robust_accuracy"))
             yield Bar(f"{where}: {mode}, robust accuracy above the best peer's", gap, POINTS)
 

@@ -14,7 +14,7 @@ from . import peers
 from .peers import Run
 
 ATTACKS = ("fgsm", "pgd", "pgd-5", "deepfool", "l2", "apgd-t", "autoattack")
-EPS = {"standard": 0.1, "robust": 0.3}
+EPS = {"standard": 0.3, "robust": 0.3}
 STEPS = 40
 STEP_SHARE = 1 / 15  # of eps: the usual 0.02 at 0.3
 
@@ -67,7 +67,10 @@ def _ours(attack: str, eps: float, step_size: float) -> dict[tuple[str, str], Ru
             ("default", "ours fmn"): partial(_call, "fmn", {"norm": "L2"}),
             ("default", "ours cw"): partial(_call, "cw", {}),
         },
-        "apgd-t": {("default", "ours"): partial(_call, "apgd_t", {"threat": threat})},
+        "apgd-t": {
+            ("default", "ours"): partial(_call, "apgd_t", {"threat": threat}),
+            ("narrow", "ours"): partial(_call, "apgd_t", {"threat": threat, "narrow": True}),
+        },
         "autoattack": {
             ("default", "ours"): partial(_call, "autoattack", {"threat": threat, "version": "standard"}),
             ("fast", "ours"): partial(_call, "autoattack", {"threat": threat, "version": "fast"}),

@@ -19,6 +19,7 @@ class State:
     x: Tensor
     y: Tensor
     now: Tensor
+    rivals: Tensor
 
 
 @batched
@@ -30,6 +31,7 @@ def deepfool(
     norm: str = "L2",
     steps: int = 50,
     candidates: int = 10,
+    keep: int = 3,
     overshoot: float = 0.02,
 ) -> Tensor:
     """Find a near adversarial example of each image by linearising the model at every step.
@@ -43,6 +45,9 @@ def deepfool(
     steps : int >= 1
     candidates : int >= 2
         Classes considered, by descending logit; the paper's 10.
+    keep : int >= 1
+        Of the other classes, how many are still considered after the first step: those with the nearest boundaries. 9
+        for the paper's algorithm, which finds no nearer images and takes more than twice the time.
     overshoot : float >= 0
         The step goes this share beyond the linear boundary.
 
@@ -69,12 +74,13 @@ def deepfool(
     x, y = check_inputs(model, x, y, Linf(0.0))
     check_count("steps", steps, 1)
     check_count("candidates", candidates, 2)
+    check_count("keep", keep, 1)
     if norm not in ("L2", "Linf"):
         raise ValueError(f"norm: expected 'L2' or 'Linf', got {norm!r}")
     if not 0 <= overshoot < float("inf"):
         raise ValueError(f"overshoot: expected a number >= 0, got {overshoot}")
     with borrowed(model):
-        done, s = x.clone(), State(torch.arange(len(x), device=x.device), x, y, x)
+        done, s = x.clone(), State(torch.arange(len(x), device=x.device), x, y, x, y[:, None])
         for step in range(steps + 1):
             now = s.now.detach().requires_grad_()
             logits = model(now)
@@ -86,29 +92,37 @@ def deepfool(
             done[s.row] = s.now
             if step == steps or not bool(standing.any()):
                 break
-            gaps, slopes = _boundaries(logits, now, s.y, min(candidates, logits.shape[1]) - 1)
-            s.now = torch.where(rowwise(standing, x), _cross(s.now, gaps, slopes, norm, overshoot), s.now)
+            if step == 0:
+                s.rivals = logits.detach().scatter(1, y[:, None], -torch.inf).argsort(1, descending=True)
+                s.rivals = s.rivals[:, : min(candidates, logits.shape[1]) - 1]
+            gaps, slopes = _boundaries(logits, now, s.y, s.rivals)
+            away = _distances(gaps, slopes, norm)
+            moved = _cross(s.now, gaps, slopes, away.argmin(1), norm, overshoot)
+            s.now = torch.where(rowwise(standing, x), moved, s.now)
+            s.rivals = s.rivals.gather(1, away.argsort(stable=True, dim=1)[:, :keep])
             if worth_leaving(standing, 0):
                 s = select(s, standing)
     return check_finite(done)
 
 
-def _boundaries(logits: Tensor, now: Tensor, y: Tensor, m: int) -> tuple[Tensor, Tensor]:
-    """Return, for the m strongest other classes, how far each is behind y, (n, m), and that gap's slope, (n, m, …)."""
-    own = logits.gather(1, y[:, None])
-    rivals = logits.detach().scatter(1, y[:, None], -torch.inf).topk(m, dim=1).indices
-    gaps = own - logits.gather(1, rivals)
+def _boundaries(logits: Tensor, now: Tensor, y: Tensor, rivals: Tensor) -> tuple[Tensor, Tensor]:
+    """Return, for each image's rivals (n, m), how far each is behind y, (n, m), and that gap's slope, (n, m, …)."""
+    gaps, m = logits.gather(1, y[:, None]) - logits.gather(1, rivals), rivals.shape[1]
     slopes = [torch.autograd.grad(gaps[:, j].sum(), now, retain_graph=j < m - 1)[0] for j in range(m)]
     return gaps.detach(), torch.stack(slopes, 1)
 
 
-def _cross(now: Tensor, gaps: Tensor, slopes: Tensor, norm: str, overshoot: float) -> Tensor:
-    """Step to the nearest of the linear boundaries, and a little beyond, inside the image box."""
+def _distances(gaps: Tensor, slopes: Tensor, norm: str) -> Tensor:
+    """Return how far each linear boundary is away in the norm, (n, m)."""
     flat = slopes.flatten(2)
-    tiny = torch.finfo(now.dtype).tiny
     size = flat.norm(dim=2) if norm == "L2" else flat.abs().sum(2)
-    nearest = (gaps / size.clamp_min(tiny)).argmin(1)
+    return gaps / size.clamp_min(torch.finfo(gaps.dtype).tiny)
+
+
+def _cross(now: Tensor, gaps: Tensor, slopes: Tensor, which: Tensor, norm: str, overshoot: float) -> Tensor:
+    """Step to one of the linear boundaries, and a little beyond, inside the image box."""
     rows = torch.arange(len(now), device=now.device)
-    gap, slope, size = gaps[rows, nearest] + 1e-4, slopes[rows, nearest], size[rows, nearest].clamp_min(tiny)
-    way = slope / rowwise(size.square(), now) if norm == "L2" else slope.sign() / rowwise(size, now)
-    return (now - (1 + overshoot) * rowwise(gap, now) * way).clamp(0, 1)
+    gap, slope = gaps[rows, which] + 1e-4, slopes[rows, which]
+    size = slope.flatten(1).norm(dim=1).square() if norm == "L2" else slope.flatten(1).abs().sum(1)
+    way = slope if norm == "L2" else slope.sign()
+    return (now - (1 + overshoot) * rowwise(gap / size.clamp_min(torch.finfo(now.dtype).tiny), now) * way).clamp(0, 1)
