@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from pathlib import Path
 
 from . import __version__
 
@@ -79,6 +80,26 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--json", metavar="PATH", help="write the rows, the machine and the versions to this file")
     bench.set_defaults(run=_bench)
 
+    grade = commands.add_parser("grade", help="grade a folder of submissions (instructors)")
+    grade.add_argument(
+        "submissions", type=Path, metavar="SUBMISSIONS", help="a folder with a folder, zip or notebook a student"
+    )
+    grade.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="where the results go; a later run goes on there"
+    )
+    grade.add_argument("--assignment", type=Path, metavar="TOML", help="lessons and points (default: every lesson)")
+    grade.add_argument("--jobs", type=int, default=1, help="students graded at once (default: 1)")
+    grade.add_argument("--timeout", type=int, default=60, metavar="S", help="seconds for one answer (default: 60)")
+    grade.add_argument("--memory", type=int, default=1024, metavar="MB", help="memory for one answer (default: 1024)")
+    grade.add_argument(
+        "--seed", metavar="TEXT", help="secret of the hidden inputs (default: random, kept in DIR/secret)"
+    )
+    grade.add_argument("--single", action="store_true", help="SUBMISSIONS is one student's folder, as on Gradescope")
+    grade.add_argument(
+        "--unprotected", action="store_true", help="run answers with your own rights where no sandbox works"
+    )
+    grade.set_defaults(run=_grade)
+
     # Further commands go here: add_parser, its arguments, set_defaults(run=…), and a function below.
     return parser
 
@@ -119,9 +140,25 @@ def _lessons(arguments: argparse.Namespace) -> int:
     return 1 if differences else 0
 
 
+def _grade(arguments: argparse.Namespace) -> int:
+    from .grading import command
+
+    return command.grade_folder(
+        arguments.submissions,
+        arguments.out,
+        assignment=arguments.assignment,
+        single=arguments.single,
+        unprotected=arguments.unprotected,
+        jobs=arguments.jobs,
+        seconds=arguments.timeout,
+        memory=arguments.memory,
+        seed=arguments.seed,
+        progress=sys.stderr.isatty(),
+    )
+
+
 def _bench(arguments: argparse.Namespace) -> int:
     import json
-    from pathlib import Path
 
     import torch
 

@@ -25,6 +25,7 @@ LAYERS = [
     ("threat", "losses", "models", "data", "data_files", "photographs", "projections", "randomness", "runtime"),
 ]
 BESIDE = {
+    ("grading", "lessons"),
     ("lessons", "lesson_source"),
     ("widgets", "explorer_html"),
     ("landscapes", "plots"),
@@ -43,6 +44,7 @@ DRAWERS = {
     "landscapes": {"matplotlib"},
     "widgets": {"IPython", "ipywidgets", "anywidget"},
     "checks": {"IPython"},
+    "grading": {"IPython"},  # its reader of cells with magics, which draws nothing
 }
 
 
