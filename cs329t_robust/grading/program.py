@@ -86,6 +86,8 @@ def _examine(statement: Statement) -> Statement:
     for node in ast.walk(statement.node):
         if isinstance(node, ast.ImportFrom) and node.names[0].name == "*":
             statement.star = True
+        if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
+            statement.uses.add(node.target.id)
     if not isinstance(statement.node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         statement.changes = {name for node in ast.walk(statement.node) if (name := _changed(node))}
     return statement

@@ -138,6 +138,8 @@ def _state(arg: Any) -> Any:
 
 def _changes(arg: Any, before: Any) -> Any:
     """Describe what the call changed of an argument, or return None."""
+    if isinstance(arg, _Away):
+        return None
     if isinstance(arg, Tensor):
         same = arg.shape == before[0].shape and torch.equal(arg.detach(), before[0]) and arg.requires_grad == before[1]
         return None if same else {"value": arg.detach(), "flag": arg.requires_grad}

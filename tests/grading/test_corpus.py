@@ -9,27 +9,13 @@ import pytest
 from cs329t_robust.checks import exercises
 from cs329t_robust.grading.answers import Answer
 from cs329t_robust.grading.judge import Limits, hidden_seed, judge
-from cs329t_robust.grading.mother import Mother, SandboxError, strongest
 from cs329t_robust.grading.sandbox import FIRST_UID
-from tests.grading.corpus import ROWS, answer
+from .corpus import ROWS, answer
 
 EXERCISE = exercises()["02.4"]
 SEED = hidden_seed("a secret", EXERCISE)
 LIMITS = Limits(seconds=4, memory=700)
 GIVEN = {"role": "given", "source": "import torch"}
-
-
-@pytest.fixture(scope="module")
-def mother():
-    try:
-        level, why = strongest()
-    except SandboxError as error:
-        pytest.skip(str(error))
-    if level != "full":
-        pytest.skip(f"needs namespaces: {why}")
-    mother = Mother(level)
-    yield mother
-    mother.close()
 
 
 def graded(mother, source, limits=LIMITS):
