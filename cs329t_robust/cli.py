@@ -15,6 +15,8 @@ examples:
   cs329t train mnist --out m.safetensors   train the digit classifier (about 15 seconds)
   cs329t lessons --only 02          build a lesson's notebooks from its source, and run them
   cs329t lessons --check            are the notebooks what their sources make?
+  cs329t release --out bundle --assignment ps1.toml     what students get: no solutions
+  cs329t grade submissions --out results --jobs 2       grade what they hand in
 
 environment:
   CS329T_DATA      a folder with more data sets; downloads go there
@@ -80,6 +82,11 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--json", metavar="PATH", help="write the rows, the machine and the versions to this file")
     bench.set_defaults(run=_bench)
 
+    release = commands.add_parser("release", help="write the students' bundle, without solutions (instructors)")
+    release.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new or empty folder")
+    release.add_argument("--assignment", type=Path, metavar="TOML", help="lessons, due date, points (default: all)")
+    release.set_defaults(run=_release)
+
     grade = commands.add_parser("grade", help="grade a folder of submissions (instructors)")
     grade.add_argument(
         "submissions", type=Path, metavar="SUBMISSIONS", help="a folder with a folder, zip or notebook a student"
@@ -138,6 +145,12 @@ def _lessons(arguments: argparse.Namespace) -> int:
     else:
         print("Every notebook is what its source makes.")
     return 1 if differences else 0
+
+
+def _release(arguments: argparse.Namespace) -> int:
+    from .grading import command
+
+    return command.release_bundle(arguments.out, arguments.assignment)
 
 
 def _grade(arguments: argparse.Namespace) -> int:

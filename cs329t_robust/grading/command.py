@@ -5,6 +5,7 @@ from pathlib import Path
 from .assignment import Assignment, read, whole_course
 from .grade import GradingError, grade
 from .mother import strongest
+from .release import release
 from .results import write
 from .submissions import Student, students
 
@@ -55,6 +56,24 @@ def grade_folder(
     ]
     totals = write(out, graded, plan, header)
     return _summary(out, plan, totals, [g.name for g in graded if g.trouble or g.failed])
+
+
+def release_bundle(out: Path, assignment: Path | None) -> int:
+    """Write the students' bundle to `out`, say what is in it, and return the exit code.
+
+    Raises
+    ------
+    AssignmentError, LessonError
+        With what was expected, what came, and the likely fix.
+    """
+    plan = read(assignment) if assignment else whole_course()
+    for path in release(plan, out, assignment):
+        print(f"released {path}")
+    print(
+        f"{out}: {len(plan.exercises)} exercises, no solutions in the notebooks; docs/grading.md says what the package"
+    )
+    print("itself still reveals to a reader of its checks. Grade what comes back with: cs329t grade")
+    return 0
 
 
 def _summary(out: Path, plan: Assignment, totals: dict[str, float], troubled: list[str]) -> int:

@@ -24,6 +24,7 @@ def notebook(answers=None, lesson="02", solved=False):
     (path,) = (lessons.HOME / ("solutions" if solved else ".")).glob(f"{lesson}_*.ipynb")
     found = json.loads(path.read_text(encoding="utf-8"))
     for cell in found["cells"]:
+        cell["source"] = "".join(cell["source"])
         label = cell["metadata"].get("cs329t", {})
         if label.get("role") in ("answer", "discussion") and label["exercise"] in (answers or {}):
             cell["source"] = answers[label["exercise"]]

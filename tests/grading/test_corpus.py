@@ -10,6 +10,7 @@ from cs329t_robust.checks import exercises
 from cs329t_robust.grading.answers import Answer
 from cs329t_robust.grading.judge import Limits, hidden_seed, judge
 from cs329t_robust.grading.sandbox import FIRST_UID
+
 from .corpus import ROWS, answer
 
 EXERCISE = exercises()["02.4"]
