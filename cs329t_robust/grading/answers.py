@@ -74,8 +74,11 @@ class Handed:
                 self.notebooks[lesson].append((file, cells))
             else:
                 self.problems.append(f"{file.label}: no notebook of this assignment, left out")
+        missing = [lesson for lesson, found in self.notebooks.items() if not found]
         if not student.files:
             self.problems.append("no notebook was handed in")
+        elif missing:
+            self.problems.append(f"no notebook of lesson {', '.join(missing)} was found")
 
     def answer(self, exercise: checks.Exercise) -> Answer:
         """Return the student's answer to an exercise; the newest notebook that holds one counts."""
@@ -85,8 +88,7 @@ class Handed:
             candidates = _candidates(cells, exercise, pristine)
             found += [(file, cells, cell) for cell in candidates]
         if not found:
-            missing = not self.notebooks[pristine.lesson]
-            return Answer(notes=[f"no notebook of lesson {pristine.lesson} was found"] if missing else [])
+            return Answer()
         file, cells, chosen = found[-1]
         if len(found) > 1:
             places = ", ".join(sorted({f.label for f, _, _ in found}))

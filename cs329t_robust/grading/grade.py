@@ -125,10 +125,14 @@ class JudgeProcess:
         yield {"student": task["student"], "done": True, "problems": [problem], "discussions": {}, "ended": "grader"}
 
     def close(self) -> None:
-        """End the process, and start no other."""
+        """End the process, which is given a moment to tidy up, and start no other."""
         self._stopped = True
         if self._process:
-            self._process.kill()
+            self._process.stdin.close()
+            try:
+                self._process.wait(timeout=5)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
 
     def _end(self) -> None:
         self._process.kill()

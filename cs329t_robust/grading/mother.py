@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from . import home
 from .sandbox import FIRST_UID, LEVELS
 from .wire import Channel
 
+FOLDER = "cs329t-grading-"  # and the judge's process number
 START = (
     "import socket, sys; sys.path.insert(0, {home!r}); from cs329t_robust.grading import zygote; "
     "zygote.main(socket.socket(fileno={fd}))"
@@ -56,7 +58,8 @@ class Mother:
 
     def __init__(self, level: str, slot: int = 0) -> None:
         self.level, self.uid = level, FIRST_UID + slot if os.geteuid() == 0 else None
-        self._folder = tempfile.TemporaryDirectory(prefix="cs329t-grading-")
+        _tidy_up()
+        self._folder = tempfile.TemporaryDirectory(prefix=f"{FOLDER}{os.getpid()}-")
         Path(self._folder.name).chmod(0o755)
         self._home = home.build(Path(self._folder.name) / "home")
         self._tree = Path(self._folder.name) / "tree"
@@ -112,6 +115,18 @@ class Mother:
         self._control.close()
         self._process.wait()
         self._folder.cleanup()
+
+
+def _tidy_up() -> None:
+    """Remove the folders of judges that were killed."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{FOLDER}*-*"):
+        pid = folder.name.removeprefix(FOLDER).split("-")[0]
+        try:
+            os.kill(int(pid), 0)
+        except ProcessLookupError:
+            shutil.rmtree(folder, ignore_errors=True)
+        except (PermissionError, ValueError):
+            continue  # another user's, or none of ours
 
 
 def strongest(allow_none: bool = False) -> tuple[str, str]:

@@ -7,6 +7,8 @@ import symtable
 from dataclasses import dataclass, field
 from typing import Any
 
+IMPORTS = (ast.Import, ast.ImportFrom)
+
 
 class Unreadable(Exception):
     """The answer is no Python, or defines no function of the asked name; the message says so to the student."""
@@ -122,13 +124,18 @@ def _needed(statements: list[Statement], goal: str) -> list[Statement]:
     while waiting:
         at = waiting.pop()
         found = {_binder(statements, name, at) for name in statements[at].uses}
-        for other, statement in enumerate(statements):
-            if statement.role != "given" and statement.changes & statements[at].binds:
-                found.add(other)
+        found |= {other for other, s in enumerate(statements) if _changes(s, statements[at])}
         new = found - chosen - {None}
         chosen |= new
         waiting += new
     return [statements[at] for at in sorted(chosen)]
+
+
+def _changes(statement: Statement, bound: Statement) -> bool:
+    """Say whether a student's statement changes what another binds; a cell may not patch modules for other exercises."""
+    if not statement.changes & bound.binds or statement.role == "given":
+        return False
+    return statement.role == "answer" or (bound.role != "given" and not isinstance(bound.node, IMPORTS))
 
 
 def _binder(statements: list[Statement], name: str, use: int) -> int | None:

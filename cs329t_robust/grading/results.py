@@ -14,7 +14,7 @@ from .grade import Graded
 STYLE = """\
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 62em; margin: 2em auto; padding: 0 1em }
 body { color: #1b1b1b; background: #fff } h1 { margin-bottom: 0 } .small { color: #555; font-size: .9em }
-h2 { margin-top: 2em; border-bottom: 1px solid #ccc }
+h2 { margin-top: 2em; border-bottom: 1px solid #ccc } section { margin: 1.4em 0 }
 table { border-collapse: collapse } td, th { padding: .15em .9em .15em 0; text-align: left }
 td.n, th.n { text-align: right }
 pre { background: #f5f5f5; padding: .7em; overflow-x: auto; font-size: .85em; white-space: pre-wrap }
@@ -87,9 +87,11 @@ def feedback(student: Graded, assignment: Assignment) -> str:
     total, possible = sum(earned.values()), sum(assignment.worth(e) for e in assignment.exercises)
     rows, parts = [], []
     for exercise in assignment.exercises:
-        points = f'{_short(earned[exercise.id])}</td><td class="n">{_short(assignment.worth(exercise))}'
-        rows.append(f'<tr><td>{exercise.id}</td><td>{escape(exercise.name)}</td><td class="n">{points}</td></tr>')
-        parts.append(_section(student.records.get(exercise.id)))
+        got, worth = _short(earned[exercise.id]), _short(assignment.worth(exercise))
+        link = f'<a href="#{exercise.id}">{exercise.id}</a></td><td>{escape(exercise.name)}'
+        rows.append(f'<tr><td>{link}</td><td class="n">{got}</td><td class="n">{worth}</td></tr>')
+        scaled = f"{got} of {worth} points here." if assignment.worth(exercise) != exercise.points else ""
+        parts.append(_section(student.records.get(exercise.id), scaled))
     parts += [
         f"<h2>{escape(number)}, discussion</h2><p class=small>Read by a person, not by the grader.</p>"
         f"<pre>{escape(text)}</pre>"
@@ -124,13 +126,13 @@ def log(graded: list[Graded]) -> list[str]:
     return lines or ["nothing unusual"]
 
 
-def _section(record: dict | None) -> str:
+def _section(record: dict | None, scaled: str) -> str:
     if record is None:
         return ""
-    notes = "".join(f"<p class=small>{escape(note)}</p>" for note in record["notes"])
+    notes = "".join(f"<p class=small>{escape(note)}</p>" for note in [scaled, *record["notes"]] if note)
     code = f"<details><summary>Your answer</summary><pre>{escape(record['source'])}</pre></details>"
-    heading = f"<h2>{escape(record['exercise'])} {escape(record['report']['name'])}</h2>"
-    return heading + report_of(record)._repr_html_() + notes + (code if record["source"] else "")
+    box = report_of(record)._repr_html_()
+    return f'<section id="{escape(record["exercise"])}">{box}{notes}{code if record["source"] else ""}</section>'
 
 
 def _write_table(path: Path, graded: list[Graded], assignment: Assignment) -> None:

@@ -1,5 +1,7 @@
 """Of a notebook runs what an answer needs, and nothing else."""
 
+import math
+
 import pytest
 
 from cs329t_robust.grading.program import Unreadable, run
@@ -53,6 +55,13 @@ def test_changes_in_place_and_imports_by_star_and_tries():
         ("own", "try:\n    import nothing as h\nexcept ImportError:\n    h = 6"),
     )
     assert names["f"]() == (5, 1, 6)
+
+
+def test_another_exercises_cell_may_not_patch_a_module():
+    patch = "import math\nmath.pi = 3"
+    cells = [{"role": "given", "source": "import math"}, {"role": "own", "source": patch}]
+    before = math.pi
+    assert run([*cells, {"role": "answer", "source": "def f():\n    return math.pi"}], "f")["f"]() == before
 
 
 def test_recursion_decorators_defaults_and_classes():

@@ -17,8 +17,13 @@ FGSM = exercises()["02.3"]
 PRISTINE = {lesson: Pristine(lesson) for lesson in ("00", "02")}
 
 
+def hand_in(path, name="ann"):
+    """Return what is found, when only lesson 02 is asked for."""
+    return Handed(opened(name, [path]), {"02": PRISTINE["02"]})
+
+
 def answer(path, exercise=FGSM):
-    return Handed(opened("ann", [path]), PRISTINE).answer(exercise)
+    return hand_in(path).answer(exercise)
 
 
 def chosen(path, exercise=FGSM):
@@ -184,7 +189,7 @@ def test_discussion_answers_are_kept_for_a_person(tmp_path):
 def test_what_is_no_notebook_is_said_and_the_rest_is_read(tmp_path, content, told):
     (tmp_path / "bad.ipynb").write_bytes(content)
     save(solved(), tmp_path / "good.ipynb")
-    handed = Handed(opened("ann", [tmp_path]), PRISTINE)
+    handed = hand_in(tmp_path)
     assert len(handed.problems) == 1
     assert told in handed.problems[0]
     assert handed.problems[0].startswith("bad.ipynb")
@@ -221,7 +226,7 @@ def test_a_zip_with_clutter_and_a_fake_package(tmp_path):
             "../../evil.ipynb": "{",
         },
     )
-    handed = Handed(opened("ann", [path]), PRISTINE)
+    handed = hand_in(path)
     assert handed.answer(FGSM).source == RIGHT["02.3"]
     assert [p.split(":")[0] for p in handed.problems] == ["evil.ipynb"]
     assert not (tmp_path.parent / "evil.ipynb").exists()
@@ -232,11 +237,11 @@ def test_broken_zips(tmp_path, monkeypatch):
     assert "a.zip: cannot be opened" in opened("a", [tmp_path / "a.zip"]).problems[0]
     whole = zipped(tmp_path / "b.zip", **{"x.ipynb": json.dumps(solved())}).read_bytes()
     (tmp_path / "b.zip").write_bytes(whole[:50] + b"\0" * 200 + whole[250:])
-    assert "x.ipynb" in Handed(opened("b", [tmp_path / "b.zip"]), PRISTINE).problems[0]
+    assert "x.ipynb" in hand_in(tmp_path / "b.zip").problems[0]
     monkeypatch.setattr("cs329t_robust.grading.submissions.NOTEBOOK_LIMIT", 10**6)
     bomb = zipped(tmp_path / "c.zip", **{"x.ipynb": " " * 10**7})
     assert bomb.stat().st_size < 10**5
-    assert "at most 0 MB" in Handed(opened("c", [bomb]), PRISTINE).problems[0]
+    assert "at most 0 MB" in hand_in(bomb).problems[0]
 
 
 def test_students_are_folders_zips_notebooks_and_canvas_names(tmp_path):
@@ -266,3 +271,8 @@ def test_a_folder_without_submissions_says_so(tmp_path, make):
     make(tmp_path / "sub")
     with pytest.raises(SubmissionError, match=r"expected (a folder|folders)"):
         students(Path(tmp_path / "sub"))
+
+
+def test_a_missing_lesson_is_said_once(tmp_path):
+    handed = Handed(opened("ann", [save(solved(), tmp_path / "a.ipynb")]), PRISTINE)
+    assert handed.problems == ["no notebook of lesson 00 was found"]
