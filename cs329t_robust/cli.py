@@ -85,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     release = commands.add_parser("release", help="write the students' bundle, without solutions (instructors)")
     release.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new or empty folder")
     release.add_argument("--assignment", type=Path, metavar="TOML", help="lessons, due date, points (default: all)")
+    release.add_argument("--gradescope", action="store_true", help="write Gradescope's autograder to DIR, a .zip")
     release.set_defaults(run=_release)
 
     grade = commands.add_parser("grade", help="grade a folder of submissions (instructors)")
@@ -150,7 +151,7 @@ def _lessons(arguments: argparse.Namespace) -> int:
 def _release(arguments: argparse.Namespace) -> int:
     from .grading import command
 
-    return command.release_bundle(arguments.out, arguments.assignment)
+    return command.release_bundle(arguments.out, arguments.assignment, arguments.gradescope)
 
 
 def _grade(arguments: argparse.Namespace) -> int:

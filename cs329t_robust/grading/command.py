@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from .assignment import Assignment, read, whole_course
+from .assignment import Assignment, AssignmentError, read, whole_course
 from .grade import GradingError, grade
+from .gradescope import autograder
 from .mother import strongest
 from .release import release
 from .results import write
@@ -58,8 +59,8 @@ def grade_folder(
     return _summary(out, plan, totals, [g.name for g in graded if g.trouble or g.failed])
 
 
-def release_bundle(out: Path, assignment: Path | None) -> int:
-    """Write the students' bundle to `out`, say what is in it, and return the exit code.
+def release_bundle(out: Path, assignment: Path | None, for_gradescope: bool = False) -> int:
+    """Write the students' bundle (or Gradescope's autograder) to `out`, say what is in it, and return the exit code.
 
     Raises
     ------
@@ -67,6 +68,14 @@ def release_bundle(out: Path, assignment: Path | None) -> int:
         With what was expected, what came, and the likely fix.
     """
     plan = read(assignment) if assignment else whole_course()
+    if for_gradescope:
+        if assignment is None:
+            raise AssignmentError("--gradescope: expected an --assignment file as well, got none")
+        path = autograder(plan, assignment, out)
+        print(
+            f"{path}: upload it to Gradescope as the autograder. It holds the checks and a secret: show it to nobody."
+        )
+        return 0
     for path in release(plan, out, assignment):
         print(f"released {path}")
     print(

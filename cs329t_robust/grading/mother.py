@@ -16,6 +16,7 @@ from .sandbox import FIRST_UID, LEVELS
 from .wire import Channel
 
 FOLDER = "cs329t-grading-"  # and the judge's process number
+TRIAL = "import colorsys\ndef f():\n    return colorsys"  # a module that nothing has loaded yet
 START = (
     "import socket, sys; sys.path.insert(0, {home!r}); from cs329t_robust.grading import zygote; "
     "zygote.main(socket.socket(fileno={fd}))"
@@ -161,11 +162,13 @@ def _trial(level: str) -> str:
     try:
         with mother.lend(30, 1024) as lent:
             try:
-                lent.channel.send({"cells": [{"role": "answer", "source": "def f():\n    pass"}], "goal": "f"})
+                lent.channel.send({"cells": [{"role": "answer", "source": TRIAL}], "goal": "f"})
                 answer, _ = lent.channel.receive(30)
             except (EOFError, OSError):
                 answer = {}
             told = lent.close()
+        if "raised" in answer:
+            return f"the sandbox's user cannot read Python's own files ({answer['raised']['text']})"
         return "" if "ready" in answer else told["detail"] or told["ended"]
     finally:
         mother.close()

@@ -132,7 +132,7 @@ def _needed(statements: list[Statement], goal: str) -> list[Statement]:
 
 
 def _changes(statement: Statement, bound: Statement) -> bool:
-    """Say whether a student's statement changes what another binds; a cell may not patch modules for other exercises."""
+    """Say whether a student's statement changes what another binds; none may patch a module for other exercises."""
     if not statement.changes & bound.binds or statement.role == "given":
         return False
     return statement.role == "answer" or (bound.role != "given" and not isinstance(bound.node, IMPORTS))
