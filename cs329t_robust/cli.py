@@ -15,6 +15,8 @@ examples:
   cs329t train mnist --out m.safetensors   train the digit classifier (about 15 seconds)
   cs329t lessons --only 02          build a lesson's notebooks from its source, and run them
   cs329t lessons --check            are the notebooks what their sources make?
+  cs329t status                     which exercises are done, partly done, open?
+  cs329t update ../new-release      bring a new release into my notebooks; my answers stay
   cs329t release --out bundle --assignment ps1.toml     what students get: no solutions
   cs329t grade submissions --out results --jobs 2       grade what they hand in
 
@@ -82,6 +84,15 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--json", metavar="PATH", help="write the rows, the machine and the versions to this file")
     bench.set_defaults(run=_bench)
 
+    status = commands.add_parser("status", help="how far have I come? read from the notebooks, nothing is sent")
+    status.add_argument("--lessons", type=Path, metavar="DIR", help="the notebooks (default: the workbook's own)")
+    status.set_defaults(run=_status)
+
+    update = commands.add_parser("update", help="bring a new release into notebooks that hold your answers")
+    update.add_argument("release", type=Path, metavar="RELEASE", help="the folder of the new release")
+    update.add_argument("--lessons", type=Path, metavar="DIR", help="your notebooks (default: the workbook's own)")
+    update.set_defaults(run=_update)
+
     release = commands.add_parser("release", help="write the students' bundle, without solutions (instructors)")
     release.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new or empty folder")
     release.add_argument("--assignment", type=Path, metavar="TOML", help="lessons, due date, points (default: all)")
@@ -146,6 +157,22 @@ def _lessons(arguments: argparse.Namespace) -> int:
     else:
         print("Every notebook is what its source makes.")
     return 1 if differences else 0
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    from .grading import progress
+
+    print(progress.report(progress.progress(arguments.lessons)))
+    return 0
+
+
+def _update(arguments: argparse.Namespace) -> int:
+    from . import lessons
+    from .grading import merge
+
+    results = merge.update(arguments.release, arguments.lessons or lessons.HOME)
+    print("\n".join(map(str, results)))
+    return 1 if any(result.problems for result in results) else 0
 
 
 def _release(arguments: argparse.Namespace) -> int:

@@ -106,7 +106,7 @@ class Handed:
         asked = pristine.cell(exercise, "discussion")
         for _, cells in reversed(self.notebooks[pristine.lesson]):
             for cell in reversed(cells):
-                if _label(cell, pristine.lesson) == (exercise, "discussion") and _tidy(cell) != _tidy(asked):
+                if label(cell) == (exercise, "discussion") and _tidy(cell) != _tidy(asked):
                     return cell.source
         return ""
 
@@ -128,12 +128,12 @@ def _candidates(cells: list[Cell], exercise: checks.Exercise, pristine: Pristine
     stub = pristine.cell(exercise.id, "answer")
     if stub and "raise NotImplementedError" not in stub.source:
         stub = None  # solved together in the lesson: as it was handed out it is an answer
-    labelled = [cell for cell in cells if _label(cell, pristine.lesson) == (exercise.id, "answer")]
+    labelled = [cell for cell in cells if label(cell) == (exercise.id, "answer")]
     labelled = [cell for cell in labelled if cell.source.strip() and _tidy(cell) != _tidy(stub)]
     defining = [cell for cell in cells if _defines(cell, exercise.name) and _tidy(cell) != _tidy(stub)]
     given = {_tidy(cell) for cell in pristine.cells}
     named = [c for c in labelled if c in defining]
-    stray = [c for c in defining if not _label(c, pristine.lesson)[1] and c.kind == "code" and _tidy(c) not in given]
+    stray = [c for c in defining if not label(c)[1] and c.kind == "code" and _tidy(c) not in given]
     return named or stray or labelled
 
 
@@ -148,7 +148,7 @@ def _program(cells: list[Cell], chosen: Cell, pristine: Pristine) -> list[dict]:
         entry = {"role": "answer" if cell is chosen else "own", "source": cell.source}
         if cell.kind != "code" and cell is not chosen:
             anchor = known or anchor
-        elif known and (cell is chosen or _label(cell, pristine.lesson)[1] == "answer"):
+        elif known and (cell is chosen or label(cell)[1] == "answer"):
             if known not in instead or instead[known]["role"] != "answer":
                 instead[known] = entry
             anchor = known
@@ -171,16 +171,17 @@ def _program(cells: list[Cell], chosen: Cell, pristine: Pristine) -> list[dict]:
 
 def _home(cell: Cell, pristine: Pristine) -> str:
     """Return the id of the pristine cell that this one is, or was copied from."""
-    exercise, role = _label(cell, pristine.lesson)
+    exercise, role = label(cell)
     same = pristine.cell(exercise, role) if role else None
     return same.id if same else cell.id if cell.id in pristine.ids else ""
 
 
-def _label(cell: Cell, lesson: str) -> tuple[str, str]:
+def label(cell: Cell) -> tuple[str, str]:
+    """Return a cell's exercise and role, by its metadata or else by its id; two empty texts for any other cell."""
     if cell.role:
         return cell.exercise, cell.role
     match = ANSWER_ID.fullmatch(cell.id)
-    return (f"{match[1]}.{match[2]}", match[3]) if match and match[1] == lesson else ("", "")
+    return (f"{match[1]}.{match[2]}", match[3]) if match else ("", "")
 
 
 def _defines(cell: Cell, name: str) -> bool:

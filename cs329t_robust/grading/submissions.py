@@ -114,6 +114,17 @@ def read_cells(file: File) -> tuple[str, list[Cell]]:
     SubmissionError
         If the file is no notebook.
     """
+    notebook, cells = _load(file)
+    lesson = _get(notebook, "metadata", "cs329t", "lesson")
+    return (lesson if isinstance(lesson, str) else ""), [cell_of(cell) for cell in cells]
+
+
+def raw_cells(file: File) -> list[dict]:
+    """Return a notebook's cells as they are in the file, or raise SubmissionError."""
+    return _load(file)[1]
+
+
+def _load(file: File) -> tuple[dict, list[dict]]:
     content = file.read()
     try:
         notebook = json.loads(content.decode("utf-8-sig"))
@@ -123,8 +134,7 @@ def read_cells(file: File) -> tuple[str, list[Cell]]:
     cells = _cells(notebook)
     if cells is None:
         raise SubmissionError(f"{file.label}: is JSON, but no notebook: it has no list of cells")
-    lesson = _get(notebook, "metadata", "cs329t", "lesson")
-    return (lesson if isinstance(lesson, str) else ""), [_cell(cell) for cell in cells if isinstance(cell, dict)]
+    return notebook, [cell for cell in cells if isinstance(cell, dict)]
 
 
 def _notebooks(path: Path) -> Iterator[File]:
@@ -160,7 +170,8 @@ def _cells(notebook: Any) -> list | None:
     return found if isinstance(found, list) else None
 
 
-def _cell(cell: dict) -> Cell:
+def cell_of(cell: dict) -> Cell:
+    """Return what grading looks at of a cell in a file."""
     label = _get(cell, "metadata", "cs329t")
     exercise, role = (_get(label, name) for name in ("exercise", "role"))
     source = cell.get("source", cell.get("input", ""))
