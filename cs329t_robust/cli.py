@@ -96,7 +96,9 @@ def _parser() -> argparse.ArgumentParser:
     release = commands.add_parser("release", help="write the students' bundle, without solutions (instructors)")
     release.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new or empty folder")
     release.add_argument("--assignment", type=Path, metavar="TOML", help="lessons, due date, points (default: all)")
-    release.add_argument("--gradescope", action="store_true", help="write Gradescope's autograder to DIR, a .zip")
+    kind = release.add_mutually_exclusive_group()
+    kind.add_argument("--gradescope", action="store_true", help="write Gradescope's autograder to DIR, a .zip")
+    kind.add_argument("--nbgrader", action="store_true", help="write nbgrader's instructor version to DIR, source/NAME")
     release.set_defaults(run=_release)
 
     grade = commands.add_parser("grade", help="grade a folder of submissions (instructors)")
@@ -178,7 +180,8 @@ def _update(arguments: argparse.Namespace) -> int:
 def _release(arguments: argparse.Namespace) -> int:
     from .grading import command
 
-    return command.release_bundle(arguments.out, arguments.assignment, arguments.gradescope)
+    kind = "gradescope" if arguments.gradescope else "nbgrader" if arguments.nbgrader else "students"
+    return command.release_bundle(arguments.out, arguments.assignment, kind)
 
 
 def _grade(arguments: argparse.Namespace) -> int:

@@ -6,6 +6,7 @@ from .assignment import Assignment, AssignmentError, read, whole_course
 from .grade import GradingError, grade
 from .gradescope import autograder
 from .mother import strongest
+from .nbgrader import instructor_version
 from .release import release
 from .results import write
 from .submissions import Student, students
@@ -14,6 +15,12 @@ PROMISES = {
     "full": "sandbox full: no files but Python's, no network, a process tree of its own, limits",
     "user": "sandbox user: a user of its own and limits; it CAN read what everybody may read, and reach the network",
     "none": "sandbox none: limits alone; answers run with YOUR rights on this machine",
+}
+
+AFTER = {
+    "students": "no solutions in the notebooks; docs/grading.md says what the\npackage itself still reveals to "
+    "a reader of its checks. Grade what comes back with: cs329t grade",
+    "nbgrader": "WITH solutions, marked for nbgrader. Next: nbgrader generate_assignment",
 }
 
 
@@ -59,8 +66,8 @@ def grade_folder(
     return _summary(out, plan, totals, [g.name for g in graded if g.trouble or g.failed])
 
 
-def release_bundle(out: Path, assignment: Path | None, for_gradescope: bool = False) -> int:
-    """Write the students' bundle (or Gradescope's autograder) to `out`, say what is in it, and return the exit code.
+def release_bundle(out: Path, assignment: Path | None, kind: str = "students") -> int:
+    """Write what `kind` asks for to `out` ("students", "gradescope", "nbgrader"), say what it is; return the exit code.
 
     Raises
     ------
@@ -68,20 +75,15 @@ def release_bundle(out: Path, assignment: Path | None, for_gradescope: bool = Fa
         With what was expected, what came, and the likely fix.
     """
     plan = read(assignment) if assignment else whole_course()
-    if for_gradescope:
+    if kind == "gradescope":
         if assignment is None:
             raise AssignmentError("--gradescope: expected an --assignment file as well, got none")
         path = autograder(plan, assignment, out)
-        print(
-            f"{path}: upload it to Gradescope as the autograder. It holds the checks and a secret: show it to nobody."
-        )
+        print(f"{path}: upload it to Gradescope as the autograder.\nIt holds checks and a secret: show it to nobody.")
         return 0
-    for path in release(plan, out, assignment):
-        print(f"released {path}")
-    print(
-        f"{out}: {len(plan.exercises)} exercises, no solutions in the notebooks; docs/grading.md says what the package"
-    )
-    print("itself still reveals to a reader of its checks. Grade what comes back with: cs329t grade")
+    for path in instructor_version(plan, out) if kind == "nbgrader" else release(plan, out, assignment):
+        print(f"wrote {path}")
+    print(f"{out}: {len(plan.exercises)} exercises, {AFTER[kind]}")
     return 0
 
 
