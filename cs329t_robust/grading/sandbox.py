@@ -29,7 +29,7 @@ DESCRIPTORS = 128
 
 NEWNS, NEWIPC, NEWUSER, NEWPID, NEWNET = 0x20000, 0x8000000, 0x10000000, 0x20000000, 0x40000000
 MS_NOSUID, MS_NODEV, MS_BIND, MS_REC, MS_PRIVATE = 2, 4, 4096, 16384, 1 << 18
-PR_SET_NO_NEW_PRIVS = 38
+PR_SET_NO_NEW_PRIVS, PR_SET_CHILD_SUBREAPER = 38, 36
 MOUNT_SETATTR, AT_RECURSIVE, ATTR_RDONLY, ATTR_NOSUID = 442, 0x8000, 1, 2
 
 
@@ -104,6 +104,12 @@ def keep_only(connection: socket.socket) -> socket.socket:
     os.set_inheritable(3, False)
     os.closerange(4, 65536)
     return socket.socket(fileno=3)
+
+
+def adopt() -> None:
+    """Become the parent of every process that descends from this one and loses its own parent (Linux)."""
+    if sys.platform == "linux":
+        _call("prctl", PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def python_folders() -> list[str]:

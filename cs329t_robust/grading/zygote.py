@@ -47,6 +47,8 @@ def _warden(control: socket.socket, job: dict, connection: int, lifeline: int, v
         os.setsid()
         if job["level"] == "full":
             sandbox.enter_namespaces()
+        else:
+            sandbox.adopt()
         begun, trouble = os.pipe()
         pid = os.fork()
         if pid == 0:
@@ -58,7 +60,8 @@ def _warden(control: socket.socket, job: dict, connection: int, lifeline: int, v
         detail = os.read(begun, 2000).decode(errors="replace")
         if detail:
             told = {"ended": "sandbox", "detail": detail}
-        _sweep(job)
+        if job["level"] != "full":
+            _sweep(job)
     except OSError as error:
         told["detail"] = str(error)
     os.write(verdict, json.dumps(told).encode())
@@ -122,22 +125,20 @@ def _kill_all(pid: int, job: dict) -> None:
     if job["level"] != "full":
         for other in _family(pid):
             _kill(other)
-        os.killpg(pid, signal.SIGKILL)
     _kill(pid)  # as process 1 of its namespace it takes every other with it
 
 
 def _sweep(job: dict) -> None:
     """Leave nothing of the worker's behind where no namespace does so."""
-    if job["level"] == "user":
-        pid = os.fork()
-        if pid == 0:
-            os.setresgid(job["uid"], job["uid"], job["uid"])
-            os.setresuid(job["uid"], job["uid"], job["uid"])
-            os.kill(-1, signal.SIGKILL)
-            os._exit(0)
-        os.waitpid(pid, 0)
-    if job["level"] != "full":
-        shutil.rmtree(job["tree"], ignore_errors=True)
+    while family := _family(os.getpid()):
+        for other in family:
+            _kill(other)
+        while True:
+            try:
+                os.waitpid(-1, 0)
+            except ChildProcessError:
+                break
+    shutil.rmtree(job["tree"], ignore_errors=True)
 
 
 def _used(pid: int, base: int) -> int:
