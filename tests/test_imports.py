@@ -26,6 +26,7 @@ LAYERS = [
 ]
 BESIDE = {
     ("grading", "lessons"),
+    ("grading", "lesson_source"),
     ("lessons", "lesson_source"),
     ("widgets", "explorer_html"),
     ("landscapes", "plots"),

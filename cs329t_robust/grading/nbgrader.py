@@ -9,6 +9,7 @@ from nbformat import NotebookNode
 from .. import checks, lessons
 from ..lesson_source import BEGIN, read_source
 from .assignment import Assignment, AssignmentError
+from .judge import hidden_seed
 
 # A cell of its own: nbgrader gives 0 points for any text on stderr, which a student's progress bar would write, and
 # takes the last value as the points. The check that students see stays as it is, before it, and is not graded.
@@ -39,8 +40,6 @@ def instructor_version(assignment: Assignment, out: Path, secret: str | None = N
     AssignmentError
         If `out` is not empty.
     """
-    from .judge import hidden_seed
-
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise AssignmentError(f"--out {out}: expected a new or empty folder, got one with files in it")
     out.mkdir(parents=True, exist_ok=True)

@@ -105,7 +105,7 @@ ROWS = [
     (
         "deletes files",
         once(
-            "import shutil\nfor p in ('/usr', '/work', '/home', '/tmp', '/scratch'): shutil.rmtree(p, ignore_errors=True)"
+            "import cs329t_robust, os, shutil\nfor p in (os.path.dirname(cs329t_robust.__file__), '/bin', '/home', '/tmp', '/dev', '/scratch'): shutil.rmtree(p, ignore_errors=True)"
         ),
         5,
         "",
