@@ -15,6 +15,7 @@ BIN := .venv/bin
 SETUP := .venv/.set-up
 TRUSTED := .venv/.trusted
 BENCH := bench/.venv
+NBGRADER := tests/nbgrader/.venv
 # JupyterLab reads this folder. Its news are switched off: they call home, and the workbook works offline.
 LABCONFIG := .venv/etc/jupyter/labconfig
 NOTEBOOKS := $(sort $(wildcard lessons/*.ipynb lessons/solutions/*.ipynb))
@@ -24,7 +25,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 export PIP_USER := 0
 
-.PHONY: help setup lab test lint unit notebooks browser-test lessons checkpoints bench doctor lock clean
+.PHONY: help setup lab test lint unit notebooks browser-test nbgrader lessons checkpoints bench doctor lock clean
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -48,6 +49,9 @@ notebooks: $(SETUP)  ## nbval: run every notebook and compare its outputs with t
 browser-test: $(SETUP)  ## drive the slider in Chromium (.ci/run installs Chromium)
 	$(BIN)/python -m pytest tests/browser -m browser
 
+nbgrader: $(NBGRADER)/.set-up  ## run nbgrader itself on lesson 00: generate, autograde, export
+	$(BIN)/python -m pytest tests/nbgrader
+
 lessons: $(SETUP)  ## build the notebooks from lessons/source
 	$(BIN)/cs329t lessons
 
@@ -68,7 +72,7 @@ lock:  ## write requirements.lock again after a change of pyproject.toml
 		--no-emit-index-url --no-header --no-annotate -o requirements.lock $(ARGS)
 
 clean:  ## remove .venv and caches; lessons, data and answers stay
-	rm -rf .venv $(BENCH) .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
+	rm -rf .venv $(BENCH) $(NBGRADER) .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 setup: $(SETUP)  ## create .venv and install the locked packages
@@ -108,11 +112,12 @@ $(TRUSTED): $(SETUP) $(NOTEBOOKS)
 	@test -z "$(NOTEBOOKS)" || $(BIN)/jupyter-trust $(NOTEBOOKS) >/dev/null
 	@touch $(TRUSTED)
 
-# The peers' pins conflict with ours, so they get an environment of their own; torch and our packages are shared.
-$(BENCH)/.set-up: $(SETUP) bench/requirements.lock
+# The peers' pins conflict with ours, and nbgrader's packages are no student's, so these get environments of their own;
+# torch and our packages are shared.
+%/.venv/.set-up: %/requirements.lock $(SETUP)
 	@rm -f $@
-	$(BIN)/python -m venv --clear $(BENCH)
-	$(BENCH)/bin/python -m pip install --quiet --no-deps --require-hashes -r bench/requirements.lock
+	$(BIN)/python -m venv --clear $*/.venv
+	$*/.venv/bin/python -m pip install --quiet --no-deps --require-hashes -r $<
 	@$(BIN)/python -c 'import site; print(f"import site; site.addsitedir({site.getsitepackages()[0]!r})")' \
-		> "$$($(BENCH)/bin/python -c 'import site; print(site.getsitepackages()[0])')/shared.pth"
+		> "$$($*/.venv/bin/python -c 'import site; print(site.getsitepackages()[0])')/shared.pth"
 	@touch $@

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from pathlib import Path
 
 from . import __version__
 
@@ -16,6 +17,10 @@ examples:
   cs329t train mnist --method fast --out robust.safetensors   the same, robust at ε = 0.3
   cs329t lessons --only 02          build a lesson's notebooks from its source, and run them
   cs329t lessons --check            are the notebooks what their sources make?
+  cs329t status                     which exercises are done, partly done, open?
+  cs329t update ../new-release      bring a new release into my notebooks; my answers stay
+  cs329t release --out bundle --assignment ps1.toml     what students get: no solutions
+  cs329t grade submissions --out results --jobs 2       grade what they hand in
 
 environment:
   CS329T_DATA      a folder with more data sets; downloads go there
@@ -89,6 +94,43 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--json", metavar="PATH", help="write the rows, the machine and the versions to this file")
     bench.set_defaults(run=_bench)
 
+    status = commands.add_parser("status", help="how far have I come? read from the notebooks, nothing is sent")
+    status.add_argument("--lessons", type=Path, metavar="DIR", help="the notebooks (default: the workbook's own)")
+    status.set_defaults(run=_status)
+
+    update = commands.add_parser("update", help="bring a new release into notebooks that hold your answers")
+    update.add_argument("release", type=Path, metavar="RELEASE", help="the folder of the new release")
+    update.add_argument("--lessons", type=Path, metavar="DIR", help="your notebooks (default: the workbook's own)")
+    update.set_defaults(run=_update)
+
+    release = commands.add_parser("release", help="write the students' bundle, without solutions (instructors)")
+    release.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new or empty folder")
+    release.add_argument("--assignment", type=Path, metavar="TOML", help="lessons, due date, points (default: all)")
+    kind = release.add_mutually_exclusive_group()
+    kind.add_argument("--gradescope", action="store_true", help="write Gradescope's autograder to DIR, a .zip")
+    kind.add_argument("--nbgrader", action="store_true", help="write nbgrader's instructor version to DIR, source/NAME")
+    release.set_defaults(run=_release)
+
+    grade = commands.add_parser("grade", help="grade a folder of submissions (instructors)")
+    grade.add_argument(
+        "submissions", type=Path, metavar="SUBMISSIONS", help="a folder with a folder, zip or notebook a student"
+    )
+    grade.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="where the results go; a later run goes on there"
+    )
+    grade.add_argument("--assignment", type=Path, metavar="TOML", help="lessons and points (default: every lesson)")
+    grade.add_argument("--jobs", type=int, default=1, help="students graded at once (default: 1)")
+    grade.add_argument("--timeout", type=int, default=60, metavar="S", help="seconds for one answer (default: 60)")
+    grade.add_argument("--memory", type=int, default=1024, metavar="MB", help="memory for one answer (default: 1024)")
+    grade.add_argument(
+        "--seed", metavar="TEXT", help="secret of the hidden inputs (default: random, kept in DIR/secret)"
+    )
+    grade.add_argument("--single", action="store_true", help="SUBMISSIONS is one student's folder, as on Gradescope")
+    grade.add_argument(
+        "--unprotected", action="store_true", help="run answers with your own rights where no sandbox works"
+    )
+    grade.set_defaults(run=_grade)
+
     # Further commands go here: add_parser, its arguments, set_defaults(run=…), and a function below.
     return parser
 
@@ -135,9 +177,48 @@ def _lessons(arguments: argparse.Namespace) -> int:
     return 1 if differences else 0
 
 
+def _status(arguments: argparse.Namespace) -> int:
+    from .grading import progress
+
+    print(progress.report(progress.progress(arguments.lessons)))
+    return 0
+
+
+def _update(arguments: argparse.Namespace) -> int:
+    from . import lessons
+    from .grading import merge
+
+    results = merge.update(arguments.release, arguments.lessons or lessons.HOME)
+    print("\n".join(map(str, results)))
+    return 1 if any(result.problems for result in results) else 0
+
+
+def _release(arguments: argparse.Namespace) -> int:
+    from .grading import command
+
+    kind = "gradescope" if arguments.gradescope else "nbgrader" if arguments.nbgrader else "students"
+    return command.release_bundle(arguments.out, arguments.assignment, kind)
+
+
+def _grade(arguments: argparse.Namespace) -> int:
+    from .grading import command
+
+    return command.grade_folder(
+        arguments.submissions,
+        arguments.out,
+        assignment=arguments.assignment,
+        single=arguments.single,
+        unprotected=arguments.unprotected,
+        jobs=arguments.jobs,
+        seconds=arguments.timeout,
+        memory=arguments.memory,
+        seed=arguments.seed,
+        progress=sys.stderr.isatty(),
+    )
+
+
 def _bench(arguments: argparse.Namespace) -> int:
     import json
-    from pathlib import Path
 
     import torch
 

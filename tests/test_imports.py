@@ -38,6 +38,8 @@ LAYERS = [
     ("processes", "progress"),
 ]
 BESIDE = {
+    ("grading", "lessons"),
+    ("grading", "lesson_source"),
     ("lessons", "lesson_source"),
     ("widgets", "explorer_html"),
     ("landscapes", "plots"),
@@ -56,6 +58,7 @@ DRAWERS = {
     "landscapes": {"matplotlib"},
     "widgets": {"IPython", "ipywidgets", "anywidget"},
     "checks": {"IPython"},
+    "grading": {"IPython"},  # its reader of cells with magics, which draws nothing
 }
 
 

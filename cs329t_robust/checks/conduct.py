@@ -164,10 +164,10 @@ def explain_exception(error: BaseException, function: Callable[..., Any]) -> lis
     frames = [
         f for f in traceback.extract_tb(error.__traceback__) if code is not None and f.filename == code.co_filename
     ]
-    where = ""
+    line = getattr(error, "student_line", None)  # (number, text) where the function ran in another process
     if frames:
-        line = frames[-1].line
-        where = f" (line {frames[-1].lineno}{f': {line.strip()}' if line else ''})"
+        line = frames[-1].lineno, frames[-1].line or ""
+    where = f" (line {line[0]}{f': {line[1].strip()}' if line[1].strip() else ''})" if line else ""
     message = str(error).strip().splitlines()[0] if str(error).strip() else ""
     told = [f"Your function raised {type(error).__name__}{where}{f': {message}' if message else ''}"]
     advice = next((text for pattern, text in _ADVICE if re.search(pattern, str(error))), "")

@@ -1,0 +1,43 @@
+"""Nothing that a submission does changes another's result, the checks, or the grader."""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from cs329t_robust.checks import exercises
+from cs329t_robust.grading.answers import Answer
+from cs329t_robust.grading.judge import Limits, hidden_seed, judge
+from cs329t_robust.grading.sandbox import FIRST_UID
+
+from .corpus import ROWS, answer
+
+EXERCISE = exercises()["02.4"]
+SEED = hidden_seed("a secret", EXERCISE)
+LIMITS = Limits(seconds=4, memory=700)
+GIVEN = {"role": "given", "source": "import torch"}
+
+
+def graded(mother, source, limits=LIMITS):
+    return judge(mother, EXERCISE, Answer([GIVEN, {"role": "answer", "source": source}], source), SEED, limits)
+
+
+@pytest.mark.parametrize(("source", "score", "told"), [row[1:] for row in ROWS], ids=[row[0] for row in ROWS])
+def test_a_hostile_answer(mother, source, score, told):
+    report, _ = graded(mother, source)
+    assert report.score == score, str(report)
+    assert re.search(told, str(report)), str(report)
+    assert len(str(report)) < 6000
+    after, ended = graded(mother, answer("pass"))
+    assert (after.score, ended) == (5, "")
+    assert left_behind() == []
+    assert not Path("/tmp/pwned").exists()
+
+
+def left_behind():
+    """Return the processes that still run as the sandbox's user."""
+    if os.geteuid() != 0:
+        return []
+    owners = {p.name: p.stat().st_uid for p in Path("/proc").iterdir() if p.name.isdigit() and p.exists()}
+    return [pid for pid, uid in owners.items() if uid == FIRST_UID]

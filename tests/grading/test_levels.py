@@ -1,0 +1,86 @@
+"""Where no namespaces are to be had: what still holds."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from cs329t_robust.checks import exercises
+from cs329t_robust.grading.answers import Answer
+from cs329t_robust.grading.judge import Limits, hidden_seed, judge
+from cs329t_robust.grading.mother import Mother
+
+from .corpus import answer
+
+EXERCISE = exercises()["02.4"]
+SEED = hidden_seed("a secret", EXERCISE)
+DAEMON = """import os, time
+if not os.fork():
+    os.setsid()
+    if not os.fork():
+        time.sleep(1234.5)
+    os._exit(0)"""
+
+
+@pytest.fixture(params=["user", "none"], scope="module")
+def mother(request):
+    if request.param == "user" and os.geteuid() != 0:
+        pytest.skip("only root can give the worker a user of its own")
+    mother = Mother(request.param)
+    yield mother
+    mother.close()
+
+
+def graded(mother, source):
+    cells = [{"role": "given", "source": "import torch"}, {"role": "answer", "source": source}]
+    report, ended = judge(mother, EXERCISE, Answer(cells, source), SEED, Limits(3, 700))
+    return report.score, ended
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("pass", (5, "")),
+        ("while True: pass", (0, "time")),
+        ("import os; os._exit(0)", (0, "exit")),
+        ("a = []\nwhile True: a.append(bytearray(10**8))", (0, "")),
+        ("f = open('a', 'wb')\nwhile True: f.write(b'x' * 10**6)", (0, "")),
+    ],
+    ids=["right", "endless", "exit", "memory", "disk"],
+)
+def test_limits_hold(mother, body, expected):
+    assert graded(mother, answer(body)) == expected
+    assert graded(mother, answer("pass")) == (5, "")
+
+
+def test_nothing_is_left_behind(mother):
+    assert graded(mother, answer(DAEMON)) == (5, "")
+    time.sleep(0.2)
+    assert not mother._tree.exists()
+    assert forks_of(mother) == []
+
+
+def forks_of(mother):
+    """Return the processes that were forked from the mother, which all bear her command line."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            mine = mother._folder.name in path.read_text()
+        except OSError:
+            continue  # it has ended meanwhile
+        found += [path.parent.name] if mine and path.parent.name != str(mother._process.pid) else []
+    return found
+
+
+def test_another_user_cannot_touch_the_grader(mother):
+    if mother.level != "user":
+        pytest.skip("runs with the grader's own rights")
+    body = """import os
+assert os.getuid() > 60000
+try:
+    os.kill(os.getppid(), 9)
+    raise SystemExit
+except PermissionError:
+    pass"""
+    assert graded(mother, answer(body)) == (5, "")
