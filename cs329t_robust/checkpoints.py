@@ -13,17 +13,13 @@ from torch import Tensor
 from . import __version__, data
 from .attacks import apgd, autoattack, pgd, square
 from .evaluation import accuracy, robust_accuracy
-from .models import CHECKPOINTS, SmallCNN
+from .models import SmallCNN
 from .processes import first, joined
 from .recipes import RECIPES
 from .runtime import device, set_threads
 from .threat import Linf, Threat
 from .training import fit
 
-SHIPPED = {
-    name: CHECKPOINTS / f"mnist_{name}.safetensors"
-    for name in ("standard", "gaussian", "fgsm", "pgd", "trades", "pgd_l2", "masked")
-}
 ATTACKS = {
     "pgd40": partial(pgd, steps=40, drop_broken=True),
     "apgd": partial(apgd, drop_broken=True),
