@@ -32,9 +32,13 @@ def write(out: Path, graded: list[Graded], assignment: Assignment, header: list[
     header : list of str
         What the log begins with.
     """
-    totals = {}
+    totals: dict[str, float] = {}
+    taken: set[Path] = set()
     for student in graded:
         folder = out / "students" / folder_name(student.name)
+        if folder in taken:
+            folder = folder.with_name(f"{folder.name}-{len(taken)}")
+        taken.add(folder)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "feedback.html").write_text(feedback(student, assignment), encoding="utf-8")
         (folder / "results.json").write_text(json.dumps(gradescope(student, assignment), indent=1), encoding="utf-8")

@@ -13,8 +13,10 @@ import pytest
 
 from cs329t_robust import cli
 from cs329t_robust.grading import command
-from cs329t_robust.grading.grade import GradingError, JudgeProcess, Records
+from cs329t_robust.grading.assignment import whole_course
+from cs329t_robust.grading.grade import Graded, GradingError, JudgeProcess, Records
 from cs329t_robust.grading.mother import SandboxError, strongest
+from cs329t_robust.grading.results import write
 
 from .corpus import answer
 from .notebooks import RIGHT, notebook, save
@@ -196,3 +198,10 @@ def test_without_a_sandbox_nothing_runs_unless_told_to(tmp_path, monkeypatch, ca
     assert cli.main(["grade", str(tmp_path / "sub"), "--out", str(tmp_path / "out")]) == 1
     assert "expected a way to keep answers from this machine's files" in capsys.readouterr().err
     assert command.PROMISES.keys() == {"full", "user", "none"}
+
+
+def test_two_names_that_make_one_folder_get_two(tmp_path):
+    graded = [Graded("a:b"), Graded("a?b")]
+    write(tmp_path, graded, whole_course(), ["header"])
+    pages = sorted((tmp_path / "students").glob("*/feedback.html"))
+    assert sorted("a:b" in page.read_text() for page in pages) == [False, True]

@@ -4,6 +4,7 @@ import ast
 import inspect
 import re
 import sys
+import time
 from functools import partial
 from pathlib import Path
 
@@ -162,3 +163,18 @@ def test_time_is_one_budget_for_all_calls(mother):
         function()
         with pytest.raises(Lost, match="time"):
             function()
+
+
+def test_calls_back_are_limited_in_time_and_bytes(mother, monkeypatch):
+    def slow(x):
+        time.sleep(0.7)
+        return x
+
+    loop = "def f(x, attack):\n    while True:\n        attack(x)"
+    for function in remote(mother, loop, seconds=2):
+        with pytest.raises(Lost, match="time"):
+            function(torch.zeros(1), slow)
+    monkeypatch.setattr("cs329t_robust.grading.remote.TRAFFIC", 10**6)
+    for function in remote(mother, loop):
+        with pytest.raises(Lost, match="protocol"):
+            function(torch.zeros(10**5), lambda x: None)
