@@ -56,7 +56,7 @@ lessons: $(SETUP)  ## build the notebooks from lessons/source
 	$(BIN)/cs329t lessons
 
 checkpoints: $(SETUP)  ## train again the models that data/checkpoints ships, and measure them (about an hour)
-	@for method in standard gaussian fgsm pgd trades pgd_l2 masked; do \
+	@for method in standard fgsm masked pgd; do \
 		$(BIN)/cs329t train mnist --method $$method --measure 500 --out data/checkpoints/mnist_$$method.safetensors; \
 	done
 
