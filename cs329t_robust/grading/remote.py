@@ -87,10 +87,10 @@ class RemoteFunction:
             traffic += len(blob)
             if traffic > TRAFFIC:
                 raise Lost("protocol")
+            if self.left <= 0:
+                raise Lost("time")  # a worker that always answers at once would never let `_receive` time out
             if "callback" in message:
-                start = time.monotonic()
                 self._call_back(message, blob, pickler.kept, args, graphs)
-                self.left -= time.monotonic() - start
             elif "backward" in message:
                 self._backward(message, blob, graphs)
             elif "failed" in message:
@@ -147,12 +147,15 @@ class RemoteFunction:
             target = kept[int(message["callback"])]
         except (ProtocolError, ValueError, TypeError, LookupError, AttributeError) as error:
             raise Lost("protocol") from error
+        start = time.monotonic()
         try:
             with torch.enable_grad():
                 answer = target(*given, **named)
         except Exception as error:
             self._send({"raised": str(error)[:2000]})
             return
+        finally:
+            self.left -= time.monotonic() - start
         graphs[len(graphs)] = (answer, inputs)
         described, numbers = pack([answer])
         self._send({"result": described, "number": len(graphs) - 1}, numbers)
