@@ -87,8 +87,6 @@ class RemoteFunction:
             traffic += len(blob)
             if traffic > TRAFFIC:
                 raise Lost("protocol")
-            if self.left <= 0:
-                raise Lost("time")  # a worker that always answers at once would never let `_receive` time out
             if "callback" in message:
                 self._call_back(message, blob, pickler.kept, args, graphs)
             elif "backward" in message:
@@ -118,7 +116,7 @@ class RemoteFunction:
     def _receive(self) -> tuple[dict, bytes]:
         start = time.monotonic()
         try:
-            return self.channel.receive(max(self.left, 1e-3))
+            return self.channel.receive(self.left)
         except TimeoutError as error:
             raise Lost("time") from error
         except (EOFError, OSError) as error:
@@ -147,15 +145,16 @@ class RemoteFunction:
             target = kept[int(message["callback"])]
         except (ProtocolError, ValueError, TypeError, LookupError, AttributeError) as error:
             raise Lost("protocol") from error
-        start = time.monotonic()
+        start, failed = time.monotonic(), None
         try:
             with torch.enable_grad():
                 answer = target(*given, **named)
         except Exception as error:
-            self._send({"raised": str(error)[:2000]})
+            failed = str(error)[:2000]
+        self.left -= time.monotonic() - start
+        if failed is not None:
+            self._send({"raised": failed})
             return
-        finally:
-            self.left -= time.monotonic() - start
         graphs[len(graphs)] = (answer, inputs)
         described, numbers = pack([answer])
         self._send({"result": described, "number": len(graphs) - 1}, numbers)
