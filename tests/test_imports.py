@@ -16,13 +16,15 @@ ROOT = Path(cs329t_robust.__file__).parent
 LAYERS = [
     ("cli",),
     ("bench", "doctor", "grading", "lessons", "lesson_source", "checkpoints"),
+    ("showpieces",),
     ("checks",),
-    ("widgets", "explorer_html", "plots", "landscapes"),
+    ("widgets", "explorer_html", "plots", "landscapes", "patch_explorer"),
     ("ladders",),
     ("training", "evaluation"),
     ("attacks",),
     ("contract",),
     ("threat", "losses", "models", "data", "data_files", "photographs", "projections", "randomness", "runtime"),
+    ("accessories",),
 ]
 BESIDE = {
     ("lessons", "lesson_source"),

@@ -48,7 +48,7 @@ def physical(
         Views of each image in each step; new ones every step.
     steps : int >= 0
     step_size : float > 0, optional
-        First step's length in the threat's norm, 10·eps/steps when not given; it falls to zero along half a cosine.
+        First step's length in the threat's norm, 20·eps/steps when not given; it falls to zero along half a cosine.
     momentum : float in [0, 1]
         Share of the earlier gradients in each step.
     tv : float >= 0
@@ -89,7 +89,7 @@ def physical(
         in_range("step_size", step_size, torch.finfo(x.dtype).tiny, math.inf)
     colours = None if palette is None else checked_palette(palette, x, threat)
     mask = threat.mask if isinstance(threat, Masked) else torch.ones_like(x[:1], dtype=torch.bool)
-    first = radii(threat.eps, x) * (10 / max(steps, 1)) if step_size is None else radii(step_size, x)
+    first = radii(threat.eps, x) * (20 / max(steps, 1)) if step_size is None else radii(step_size, x)
     random, samples = ImageRandom(seed, x), 1 if views is None else samples
     label = y.repeat_interleave(samples)
     x_adv, pace, tiny = x.clone(), torch.zeros_like(x), torch.finfo(x.dtype).tiny
