@@ -85,7 +85,9 @@ def _parser() -> argparse.ArgumentParser:
         "--target", action="append", default=[], metavar="CLASS", help="an ImageNet class; may be repeated"
     )
     wear.add_argument("--by-lot", type=int, default=0, metavar="N", help="also N targets drawn by lot")
-    wear.add_argument("--poses", action="store_true", help="in any pose of the head (four times as long)")
+    wear.add_argument(
+        "--poses", action="store_true", help="in any pose of the head: a broader frame, four times as long"
+    )
     wear.add_argument("--steps", type=int, default=200, help="gradient steps (default: 200)")
     wear.add_argument("--seed", type=int, default=0, help="seed of the lot and of the poses (default: 0)")
     wear.add_argument("--out", metavar="PATH", help="a PNG of the last target's portrait")

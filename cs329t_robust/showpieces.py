@@ -52,8 +52,16 @@ def class_number(name: str) -> int:
     raise ValueError(f"target: expected the name of an ImageNet class, got {name!r}; nearest: {near}")
 
 
+def head(x: Tensor, numbers: Tensor) -> Tensor:
+    """See three pictures of every four as `HEAD` does, and one as it is: no turned picture is as sharp."""
+    still = (torch.arange(len(x), device=x.device) % 4 == 0).view(-1, 1, 1, 1)
+    return torch.where(still, x, HEAD(x, numbers))
+
+
 def wear(model: nn.Module, target: int, *, poses: bool = False, steps: int = 200, seed: int = 0) -> tuple[Tensor, Worn]:
     """Paint the frame of the portrait's glasses so that `model` says `target`; with `poses`, in any pose of the head.
+
+    That is harder, and takes a frame of 6.4% of the picture (Sharif et al. 2016: 6.5%) instead of 4.0%.
 
     Returns
     -------
@@ -62,8 +70,8 @@ def wear(model: nn.Module, target: int, *, poses: bool = False, steps: int = 200
     """
     x, y = photo("portrait"), torch.tensor([target])
     began = time.process_time()
-    threat = Masked(Linf(1.0), glasses())
-    settings = {"views": HEAD, "samples": 4} if poses else {}
+    threat = Masked(Linf(1.0), glasses(thickness=0.19 if poses else 0.12))
+    settings = {"views": head, "samples": 4, "step_size": 10 / max(steps, 1)} if poses else {}
     found = physical(model, x, y, threat=threat, steps=steps, targeted=True, seed=seed, **settings)
     seconds = time.process_time() - began
     found = (found * 255).round() / 255
