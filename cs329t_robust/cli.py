@@ -85,9 +85,8 @@ def _parser() -> argparse.ArgumentParser:
         "--target", action="append", default=[], metavar="CLASS", help="an ImageNet class; may be repeated"
     )
     wear.add_argument("--by-lot", type=int, default=0, metavar="N", help="also N targets drawn by lot")
-    wear.add_argument(
-        "--poses", action="store_true", help="in any pose of the head: a broader frame, four times as long"
-    )
+    wear.add_argument("--poses", action="store_true", help="in any pose of the head (four times as long)")
+    wear.add_argument("--thickness", type=float, default=0.12, help="of the frame; 0.12 covers 4%% of the picture")
     wear.add_argument("--steps", type=int, default=200, help="gradient steps (default: 200)")
     wear.add_argument("--seed", type=int, default=0, help="seed of the lot and of the poses (default: 0)")
     wear.add_argument("--out", metavar="PATH", help="a PNG of the last target's portrait")
@@ -183,7 +182,12 @@ def _glasses(arguments: argparse.Namespace) -> int:
     model, rows = imagenet_classifier().requires_grad_(False), []
     for target in targets:
         picture, worn = showpieces.wear(
-            model, target, poses=arguments.poses, steps=arguments.steps, seed=arguments.seed
+            model,
+            target,
+            poses=arguments.poses,
+            thickness=arguments.thickness,
+            steps=arguments.steps,
+            seed=arguments.seed,
         )
         rows.append(showpieces.as_row(worn))
         print(

@@ -14,6 +14,8 @@ from .gradient import NO_GRADIENT
 from .rows import batched
 from .views import NUMBERS, View, in_range
 
+HARDNESS = (1.0, 30.0)  # of a mixture of printable colours, at the first step and at the last
+
 
 @batched
 def physical(
@@ -72,7 +74,8 @@ def physical(
     Notes
     -----
     Sharif et al. add a score of how far each colour is from a printable one to the loss. Here the palette is a
-    constraint: the model sees every pixel in the nearest printable colour, and the gradient passes as if it did not.
+    constraint: the model sees every pixel as a mixture of the palette's colours, which hardens from step to step, and
+    the result has the nearest colour alone.
 
     References
     ----------
@@ -97,7 +100,7 @@ def physical(
         for step in range(steps):
             numbers = random.numbers(samples * NUMBERS).view(-1, NUMBERS)
             leaf = x_adv.detach().requires_grad_()
-            shown = leaf if colours is None else leaf + (printed(leaf, colours, mask) - leaf).detach()
+            shown = leaf if colours is None else _nearly_printed(leaf, colours, mask, step / steps)
             logits = model(_seen(shown, views, numbers, samples))
             if not step:
                 check_logits(logits, label, label)
@@ -162,6 +165,14 @@ def printed(x: Tensor, colours: Tensor, mask: Tensor) -> Tensor:
     far = (x[:, None] - colours.view(1, *colours.shape, 1, 1)).square().sum(2)
     nearest = colours[far.argmin(1)].movedim(3, 1)
     return torch.where(mask, nearest, x)
+
+
+def _nearly_printed(x: Tensor, colours: Tensor, mask: Tensor, progress: float) -> Tensor:
+    """Return `x` with each pixel of `mask` as a mixture of `colours`, the nearer the more: soft at 0, hard at 1."""
+    far = (x[:, None] - colours.view(1, *colours.shape, 1, 1)).square().mean(2)
+    low, high = HARDNESS
+    share = (-low * (high / low) ** progress * far).softmax(1)
+    return torch.where(mask, torch.einsum("nmhw,mc->nchw", share, colours), x)
 
 
 def checked_palette(palette: Sequence[Sequence[float]], x: Tensor, threat: Threat) -> Tensor:
