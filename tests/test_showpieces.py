@@ -14,7 +14,7 @@ from cs329t_robust.data import photo
 README = Path(showpieces.PHYSICAL.parent / "README.md").read_text("utf-8")
 
 
-@pytest.mark.parametrize("path", [showpieces.PATCH, showpieces.GLASSES], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [showpieces.PATCH, showpieces.GLASSES, showpieces.MOVING], ids=lambda path: path.name)
 def test_files_are_those_of_the_readme(path):
     assert hashlib.sha256(path.read_bytes()).hexdigest() in README
 
@@ -28,6 +28,19 @@ def test_the_shipped_patch_is_taken_for_its_target_on_photographs_it_never_met()
     grey, _ = showpieces.patch_success(torch.full_like(patch, 0.5), target, 90, poses=4, seed=7)
     assert grey == 0
     assert not set(showpieces.TRAINING) & set(showpieces.HELD_OUT)
+
+
+def test_the_shipped_glasses_work_in_poses_they_never_met():
+    from cs329t_robust import share_seen_as
+    from cs329t_robust.models import imagenet_classifier
+
+    picture, target = showpieces.shipped_glasses(), torch.tensor([showpieces.class_number("hummingbird")])
+    changed = ((picture - photo("portrait")).abs() > 1e-3).any(1)[0]
+    assert not (changed & ~glasses()).any()
+    share = share_seen_as(imagenet_classifier(), picture, target, views=showpieces.HEAD, samples=12, seed=77)
+    assert share.item() > 0.8
+    before = share_seen_as(imagenet_classifier(), photo("portrait"), target, views=showpieces.HEAD, samples=3, seed=77)
+    assert before.item() == 0
 
 
 def test_the_shipped_table_is_whole():
