@@ -67,16 +67,13 @@
       canvas.onpointerdown = (event) => { canvas.setPointerCapture(event.pointerId); this.dragging = true; move(event); };
       canvas.onpointermove = (event) => { if (this.dragging) move(event); };
       canvas.onpointerup = canvas.onpointercancel = () => { this.dragging = false; };
-      canvas.onkeydown = (event) => {
-        const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
-        if (!step) return;
-        event.preventDefault();
-        event.stopPropagation();
-        const last = this.data.places[0].length - 1;
-        this.across = Math.min(last, Math.max(0, this.across + step[0]));
-        this.down = Math.min(last, Math.max(0, this.down + step[1]));
-        this.draw();
-      };
+    }
+
+    step(across, down) {
+      const within = (place) => Math.min(this.data.places[0].length - 1, Math.max(0, place));
+      this.across = within(this.across + across);
+      this.down = within(this.down + down);
+      this.draw();
     }
 
     go(x, y) {
@@ -105,8 +102,26 @@
     }
   }
 
+  /* JupyterLab listens on the document, in the capture phase, where an arrow key selects another cell: so we listen on
+   * the window, which comes before. Shift+Enter, Ctrl+S and the like pass. */
+  function shieldKeys() {
+    if (window.cs329tPatchKeys) return;
+    window.cs329tPatchKeys = true;
+    const steps = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+    window.addEventListener("keydown", (event) => {
+      const passes = event.ctrlKey || event.metaKey || event.altKey || (event.shiftKey && event.key === "Enter");
+      const root = event.target instanceof Element ? event.target.closest(".cs329t-patch") : null;
+      if (passes || !root) return;
+      event.stopPropagation();
+      if (!event.target.matches(".cp-canvas") || !root.explorer || !(event.key in steps)) return;
+      event.preventDefault();
+      root.explorer.step(...steps[event.key]);
+    }, true);
+  }
+
   async function start(root) {
     if (!root || root.dataset.live) return;
+    shieldKeys();
     root.dataset.live = "loading";
     const data = JSON.parse(root.querySelector(".cp-data").textContent);
     const [photo, patch] = await Promise.all([picture(data.photoPng), picture(data.patchPng)]);
