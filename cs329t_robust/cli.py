@@ -12,7 +12,7 @@ examples:
   cs329t data --repair              download MNIST's damaged or missing files again
   cs329t data --get fashion_mnist   download a data set that the repository does not carry
   cs329t train mnist --out m.safetensors   train the digit classifier (about 15 seconds)
-  cs329t glasses --target zebra --out zebra.png   paint glasses that an ImageNet classifier takes for a zebra
+  cs329t glasses --target zebra --out zebra.png   paint glasses that a classifier takes for a zebra
   cs329t lessons --only 02          build a lesson's notebooks from its source, and run them
   cs329t lessons --check            are the notebooks what their sources make?
 
