@@ -51,8 +51,10 @@ browser-test: $(SETUP)  ## drive the slider in Chromium (.ci/run installs Chromi
 lessons: $(SETUP)  ## build the notebooks from lessons/source
 	$(BIN)/cs329t lessons
 
-checkpoints: $(SETUP)  ## train again the models that data/checkpoints ships
-	$(BIN)/cs329t train mnist --out data/checkpoints/mnist_standard.safetensors
+checkpoints: $(SETUP)  ## train again the models that data/checkpoints ships, and measure them (about an hour)
+	@for method in standard gaussian fgsm pgd trades pgd_l2 masked; do \
+		$(BIN)/cs329t train mnist --method $$method --measure 1000 --out data/checkpoints/mnist_$$method.safetensors; \
+	done
 
 bench: $(BENCH)/.set-up  ## time our attacks beside three other libraries'; ARGS="--n 64 --attacks pgd" passes options on
 	$(BENCH)/bin/python -m bench.run $(ARGS)

@@ -5,6 +5,7 @@ import sys
 
 from . import __version__
 
+METHODS = ["standard", "gaussian", "fgsm", "fast", "free", "pgd", "trades", "pgd_l2", "masked"]  # recipes.RECIPES
 EXAMPLES = """\
 examples:
   cs329t doctor                     what is wrong with my set-up, and how do I mend it?
@@ -12,6 +13,7 @@ examples:
   cs329t data --repair              download MNIST's damaged or missing files again
   cs329t data --get fashion_mnist   download a data set that the repository does not carry
   cs329t train mnist --out m.safetensors   train the digit classifier (about 15 seconds)
+  cs329t train mnist --method fast --out robust.safetensors   the same, robust at ε = 0.3
   cs329t glasses --target zebra --out zebra.png   paint glasses that a classifier takes for a zebra
   cs329t lessons --only 02          build a lesson's notebooks from its source, and run them
   cs329t lessons --check            are the notebooks what their sources make?
@@ -60,9 +62,17 @@ def _parser() -> argparse.ArgumentParser:
 
     train = commands.add_parser("train", help="train a model and save it with its model card")
     train.add_argument("dataset", choices=["mnist"])
-    train.add_argument("--method", default="standard", choices=["standard"], help="how to train (default: standard)")
-    train.add_argument("--epochs", type=int, default=2, help="passes over the data (default: 2)")
+    train.add_argument("--method", default="standard", choices=METHODS, help="how to train (default: standard)")
+    train.add_argument("--eps", type=float, help="radius to train against (default: the method's own, mostly 0.3)")
+    train.add_argument("--epochs", type=int, help="passes over the data (default: the method's own)")
     train.add_argument("--seed", type=int, default=0, help="seed of the weights and of the order (default: 0)")
+    train.add_argument(
+        "--measure",
+        type=int,
+        default=0,
+        metavar="N",
+        help="test images to measure all attacks on (default: PGD alone)",
+    )
     train.add_argument("--out", required=True, metavar="PATH", help="the .safetensors file to write")
     train.set_defaults(run=_train)
 
@@ -118,7 +128,13 @@ def _train(arguments: argparse.Namespace) -> int:
     from .checkpoints import train_mnist
 
     card = train_mnist(
-        arguments.method, out=arguments.out, epochs=arguments.epochs, seed=arguments.seed, progress=sys.stderr.isatty()
+        arguments.method,
+        out=arguments.out,
+        epochs=arguments.epochs,
+        eps=arguments.eps,
+        seed=arguments.seed,
+        measure=arguments.measure,
+        progress=sys.stderr.isatty(),
     )
     print("\n".join(f"{key:15} {value}" for key, value in card.items()))
     print(f"saved in {arguments.out}")

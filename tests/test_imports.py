@@ -14,17 +14,29 @@ ROOT = Path(cs329t_robust.__file__).parent
 # From the top to the bottom; a module imports only from lower lines. Modules named in one inner tuple may not
 # import each other, except downwards as BESIDE allows.
 LAYERS = [
+    ("__main__",),
     ("cli",),
     ("bench", "doctor", "grading", "lessons", "lesson_source", "checkpoints"),
     ("showpieces",),
     ("checks",),
     ("widgets", "explorer_html", "plots", "landscapes", "patch_explorer"),
-    ("ladders",),
+    ("ladders", "recipes"),
     ("training", "evaluation"),
+    ("training_state",),
     ("attacks",),
     ("contract",),
-    ("threat", "losses", "models", "data", "data_files", "photographs", "projections", "randomness", "runtime"),
-    ("accessories",),
+    (
+        "threat",
+        "losses",
+        "models",
+        "data",
+        "data_files",
+        "photographs",
+        "projections",
+        "randomness",
+        "runtime",
+    ),
+    ("processes", "accessories"),
 ]
 BESIDE = {
     ("lessons", "lesson_source"),

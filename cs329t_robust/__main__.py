@@ -1,0 +1,7 @@
+"""`python -m cs329t_robust` is the command `cs329t`; `torchrun` starts it so."""
+
+import sys
+
+from .cli import main
+
+sys.exit(main())
