@@ -22,10 +22,15 @@ _HOME = {
     "fmn": "attacks",
     "penalty": "attacks",
     "pgd": "attacks",
+    "physical": "attacks",
+    "place": "attacks.patches",
     "sparse_rs": "attacks",
     "spatial": "attacks",
     "square": "attacks",
+    "train_patch": "attacks.patches",
     "transfer": "attacks",
+    "Views": "attacks.views",
+    "share_seen_as": "attacks.physical",
     "robust_accuracy": "evaluation",
     "robustness_curve": "evaluation",
     "accuracy": "evaluation",
@@ -39,6 +44,7 @@ __all__ = [
     "Linf",
     "Masked",
     "Spatial",
+    "Views",
     "__version__",
     "accuracy",
     "apgd",
@@ -52,12 +58,16 @@ __all__ = [
     "fmn",
     "penalty",
     "pgd",
+    "physical",
+    "place",
     "robust_accuracy",
     "robustness_curve",
     "set_threads",
+    "share_seen_as",
     "sparse_rs",
     "spatial",
     "square",
+    "train_patch",
     "transfer",
 ]
 
@@ -73,11 +83,15 @@ if TYPE_CHECKING:
         fmn,
         penalty,
         pgd,
+        physical,
         sparse_rs,
         spatial,
         square,
         transfer,
     )
+    from .attacks.patches import place, train_patch
+    from .attacks.physical import share_seen_as
+    from .attacks.views import Views
     from .evaluation import accuracy, robust_accuracy, robustness_curve
     from .runtime import device, set_threads
     from .threat import L0, L1, L2, Linf, Masked, Spatial

@@ -102,6 +102,15 @@ PHOTOS: dict[str, Photo] = {
         box=None,
         expected=None,
     ),
+    "portrait": Photo(
+        package="scikit-image",
+        file="skimage/data/astronaut.png",
+        sha256="88431cd9653ccd539741b555fb0a46b61558b301d4110412b5bc28b5e3ea6cb5",
+        author="NASA (Eileen Collins)",
+        licence="public domain",
+        box=(134, 20, 314, 200),
+        expected=None,
+    ),
 }
 
 

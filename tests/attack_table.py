@@ -14,6 +14,7 @@ from cs329t_robust import (
     Linf,
     Masked,
     Spatial,
+    Views,
     apgd,
     apgd_t,
     autoattack,
@@ -24,6 +25,7 @@ from cs329t_robust import (
     fmn,
     penalty,
     pgd,
+    physical,
     sparse_rs,
     spatial,
     square,
@@ -81,6 +83,11 @@ ROWS = [
     ),
     Row("spatial-grid", partial(spatial, angles=5, shifts=3), Spatial(30, 1), gradients=False, seeded=False),
     Row("spatial-random", partial(spatial, k=4), Spatial(30, 1), gradients=False),
+    *(Row("physical", partial(physical, steps=6, tv=0.1), threat, seeded=False) for threat in ALL_BALLS),
+    *(
+        Row("physical-views", partial(physical, views=Views(30, 0.1, 1, 0.2), steps=6), threat)
+        for threat in [Linf(0.3), L2(0.8), Masked(Linf(0.5), MASK)]
+    ),
     *(Row("transfer", itself, threat, seeded=False) for threat in [Linf(0.1), L2(0.4)]),
     *(Row("autoattack-fast", partial(autoattack, version="fast"), threat, targeted=False) for threat in NORMS),
     *(Row(f"deepfool-{norm}", partial(deepfool, norm=norm), None, False, seeded=False) for norm in ("L2", "Linf")),

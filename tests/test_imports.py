@@ -17,8 +17,9 @@ LAYERS = [
     ("__main__",),
     ("cli",),
     ("bench", "doctor", "grading", "lessons", "lesson_source", "checkpoints"),
+    ("showpieces",),
     ("checks",),
-    ("widgets", "explorer_html", "plots", "landscapes"),
+    ("widgets", "explorer_html", "plots", "landscapes", "patch_explorer"),
     ("ladders", "recipes"),
     ("training", "evaluation"),
     ("training_state",),
@@ -35,7 +36,7 @@ LAYERS = [
         "randomness",
         "runtime",
     ),
-    ("processes", "progress"),
+    ("processes", "progress", "accessories"),
 ]
 BESIDE = {
     ("grading", "lessons"),

@@ -8,6 +8,7 @@ from .fgsm import fgsm
 from .fmn import fmn
 from .penalty import cw, penalty
 from .pgd import pgd
+from .physical import physical
 from .sparse_rs import sparse_rs
 from .spatial import spatial
 from .square import square
@@ -24,6 +25,7 @@ __all__ = [
     "fmn",
     "penalty",
     "pgd",
+    "physical",
     "sparse_rs",
     "spatial",
     "square",

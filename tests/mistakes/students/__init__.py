@@ -34,4 +34,11 @@ def right(exercise: str) -> Callable[[Callable], Callable]:
     return keep
 
 
-from . import lesson_00, lesson_01, lesson_02_attacks, lesson_02_gradients, lesson_02_projections  # noqa: E402, F401
+from . import (  # noqa: E402
+    lesson_00,  # noqa: F401
+    lesson_01,  # noqa: F401
+    lesson_02_attacks,  # noqa: F401
+    lesson_02_gradients,  # noqa: F401
+    lesson_02_projections,  # noqa: F401
+    lesson_03,  # noqa: F401
+)
