@@ -16,13 +16,13 @@ ROOT = Path(cs329t_robust.__file__).parent
 LAYERS = [
     ("__main__",),
     ("cli",),
-    ("bench", "doctor", "grading", "lessons", "lesson_source", "checkpoints"),
+    ("bench", "doctor", "grading", "lessons", "lesson_source", "checkpoints", "sign_checkpoint"),
     ("checks",),
     ("widgets", "explorer_html", "plots", "landscapes"),
     ("ladders", "recipes"),
     ("training", "evaluation"),
     ("training_state",),
-    ("attacks",),
+    ("attacks", "signs"),
     ("contract",),
     (
         "threat",
