@@ -15,6 +15,7 @@ examples:
   cs329t data --get fashion_mnist   download a data set that the repository does not carry
   cs329t train mnist --out m.safetensors   train the digit classifier (about 15 seconds)
   cs329t train mnist --method fast --out robust.safetensors   the same, robust at ε = 0.3
+  cs329t train signs --out s.safetensors   train the road-sign classifier (about a minute)
   cs329t glasses --target zebra --out zebra.png   paint glasses that a classifier takes for a zebra
   cs329t lessons --only 02          build a lesson's notebooks from its source, and run them
   cs329t lessons --check            are the notebooks what their sources make?
@@ -66,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     data.set_defaults(run=_data)
 
     train = commands.add_parser("train", help="train a model and save it with its model card")
-    train.add_argument("dataset", choices=["mnist"])
+    train.add_argument("dataset", choices=["mnist", "signs"])
     train.add_argument("--method", default="standard", choices=METHODS, help="how to train (default: standard)")
     train.add_argument("--eps", type=float, help="radius to train against (default: the method's own, mostly 0.3)")
     train.add_argument("--epochs", type=int, help="passes over the data (default: the method's own)")
@@ -167,17 +168,18 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
 
 def _train(arguments: argparse.Namespace) -> int:
-    from .checkpoints import train_mnist
+    settings = {"out": arguments.out, "epochs": arguments.epochs, "seed": arguments.seed}
+    if arguments.dataset == "signs":
+        from .sign_checkpoint import train_signs
 
-    card = train_mnist(
-        arguments.method,
-        out=arguments.out,
-        epochs=arguments.epochs,
-        eps=arguments.eps,
-        seed=arguments.seed,
-        measure=arguments.measure,
-        progress=sys.stderr.isatty(),
-    )
+        if arguments.method != "standard" or arguments.eps is not None or arguments.measure:
+            raise ValueError("signs: expected no --method, --eps or --measure; they belong to mnist")
+        card = train_signs(**settings, progress=sys.stderr.isatty())
+    else:
+        from .checkpoints import train_mnist
+
+        settings |= {"eps": arguments.eps, "measure": arguments.measure}
+        card = train_mnist(arguments.method, **settings, progress=sys.stderr.isatty())
     print("\n".join(f"{key:15} {value}" for key, value in card.items()))
     print(f"saved in {arguments.out}")
     return 0

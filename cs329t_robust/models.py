@@ -1,4 +1,4 @@
-"""The models of the course: a small CNN, a linear model whose margin is known, and an ImageNet classifier.
+"""The models of the course: small CNNs, a linear model whose margin is known, and an ImageNet classifier.
 
 Each maps images (n, c, h, w) in [0, 1] to logits (n, k); normalisation is a model's first layer, so that a radius
 ε always means pixels, never normalised pixels.
@@ -52,6 +52,36 @@ class SmallCNN(nn.Sequential):
                 nn.Linear(32 * 7 * 7, 100),
                 nn.ReLU(),
                 nn.Linear(100, classes),
+            )
+
+
+class SignCNN(nn.Sequential):
+    """Classify 48×48 colour pictures of road signs: three strided convolutions (16, 32, 64 channels), 96 hidden units.
+
+    Parameters
+    ----------
+    seed : int, optional
+        As in `SmallCNN`.
+    classes : int
+        Number of logits.
+    """
+
+    def __init__(self, seed: int | None = None, classes: int = 12) -> None:
+        with torch.random.fork_rng(devices=[], enabled=seed is not None):
+            if seed is not None:
+                torch.default_generator.manual_seed(seed)
+            super().__init__(
+                Normalize((0.45, 0.45, 0.45), (0.25, 0.25, 0.25)),
+                nn.Conv2d(3, 16, 4, stride=2, padding=1),
+                nn.ReLU(),
+                nn.Conv2d(16, 32, 4, stride=2, padding=1),
+                nn.ReLU(),
+                nn.Conv2d(32, 64, 4, stride=2, padding=1),
+                nn.ReLU(),
+                nn.Flatten(),
+                nn.Linear(64 * 6 * 6, 96),
+                nn.ReLU(),
+                nn.Linear(96, classes),
             )
 
 
@@ -118,6 +148,11 @@ def load(model: nn.Module, path: str | Path) -> nn.Module:
 def mnist_classifier() -> SmallCNN:
     """Return the shipped digit classifier: a `SmallCNN` trained the standard way (see data/README.md)."""
     return load(SmallCNN(seed=0), CHECKPOINTS / "mnist_standard.safetensors")
+
+
+def sign_classifier() -> SignCNN:
+    """Return the shipped classifier of the road signs of `signs.CLASSES` (see data/README.md)."""
+    return load(SignCNN(seed=0), CHECKPOINTS / "signs.safetensors")
 
 
 def imagenet_classifier() -> nn.Module:

@@ -16,14 +16,14 @@ ROOT = Path(cs329t_robust.__file__).parent
 LAYERS = [
     ("__main__",),
     ("cli",),
-    ("bench", "doctor", "grading", "lessons", "lesson_source", "checkpoints"),
+    ("bench", "doctor", "grading", "lessons", "lesson_source", "checkpoints", "sign_checkpoint"),
     ("showpieces",),
     ("checks",),
     ("widgets", "explorer_html", "plots", "landscapes", "patch_explorer"),
     ("ladders", "recipes"),
     ("training", "evaluation"),
     ("training_state",),
-    ("attacks",),
+    ("attacks", "signs"),
     ("contract",),
     (
         "threat",
