@@ -1,4 +1,4 @@
-"""The signs as they leave the workshop: flat, frontal, evenly lit; drawn with Pillow, four times too large, and shrunk."""
+"""The signs as they leave the workshop: flat, frontal, evenly lit; drawn by Pillow four times too large, and shrunk."""
 
 import math
 from collections.abc import Callable, Sequence

@@ -95,7 +95,8 @@ def sign(
 ) -> Tensor:
     """Return a clean sign in a chosen pose, before the scene that follows from `seed`: (n, 3, size, size) in [0, 1].
 
-    Angles, scale (the `size` of `view`), light and blur are as in `view`; n is the length of the tensors among them, else 1.
+    Angles, scale (the `size` of `view`), light and blur are as in `view`; n is the length of the tensors among them,
+    else 1.
 
     Raises
     ------

@@ -69,7 +69,7 @@ def scenes(n: int, generator: torch.Generator, side: int = 48) -> Scenes:
 
 
 def noise(n: int, side: int, cells: tuple[int, ...], generator: torch.Generator) -> Tensor:
-    """Return smooth noise (n, 1, side, side) in [0, 1]: random grids of so many cells, each finer one half as strong."""
+    """Return smooth noise (n, 1, side, side) in [0, 1]: random grids of so many cells, each finer one weaker by 0.6."""
     total, weight = torch.zeros(n, 1, side, side), 0.0
     for octave, count in enumerate(cells):
         grid = torch.rand(n, 1, count, count, generator=generator)

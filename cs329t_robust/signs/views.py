@@ -78,10 +78,7 @@ def view(
     seen = F.avg_pool2d(F.grid_sample(sheet, place, mode="bilinear", align_corners=False), _FINE)
     colour, cover = seen[:, :3], seen[:, 3:]
     lit = torch.minimum(colour * each["light"].view(-1, 1, 1, 1), cover)
-    if background is None:
-        behind = torch.full_like(lit, GREY)
-    else:
-        behind = _with_pole(background, place, each["light"])
+    behind = torch.full_like(lit, GREY) if background is None else _with_pole(background, place, each["light"])
     return blurred(lit + behind * (1 - cover), each["blur"]).clamp(0, 1)
 
 
