@@ -59,6 +59,7 @@ checkpoints: $(SETUP)  ## train again the models that data/checkpoints ships, an
 	@for method in standard fgsm masked pgd; do \
 		$(BIN)/cs329t train mnist --method $$method --measure 500 --out data/checkpoints/mnist_$$method.safetensors; \
 	done
+	$(BIN)/cs329t train signs --out data/checkpoints/signs.safetensors
 
 bench: $(BENCH)/.set-up  ## time our attacks beside three other libraries'; ARGS="--n 64 --attacks pgd" passes options on
 	$(BENCH)/bin/python -m bench.run $(ARGS)

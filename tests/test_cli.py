@@ -72,3 +72,9 @@ def test_doctors_exit_code_follows_its_findings(monkeypatch, capsys, ok, code):
     )
     assert cli.main(["doctor"]) == code
     assert ("fix: mend it" in capsys.readouterr().out) is not ok
+
+
+def test_train_signs_refuses_options_of_the_digits(tmp_path, capsys):
+    assert cli.main(["train", "signs", "--eps", "0.1", "--out", str(tmp_path / "s.safetensors")]) != 0
+    assert "expected no --method, --eps or --measure" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
