@@ -108,7 +108,8 @@ def test_roadside_shows_what_its_numbers_say():
 
 def test_no_tape_touches_a_letter():
     tape = stickers()
-    assert tape.shape == (4, FACE, FACE) and tape.sum(0).max() == 1, "four strips that do not overlap"
+    assert tape.shape == (4, FACE, FACE)
+    assert tape.sum(0).max() == 1, "the strips do not overlap"
     under = face("stop")[:, tape.any(0)]
     assert under.std(1).max() < 0.02, "only red lies under the tape"
     assert (outline("stop")[0][tape.any(0)] == 1).all()
