@@ -6,9 +6,10 @@ import sys
 
 import nbformat
 import pytest
-from conftest import EXPLORER_CELL, notebook
-from explorer_page import LIVE, check_drags, contrasts, live, slider, verdict
 from playwright.sync_api import expect
+
+from .conftest import EXPLORER_CELL, notebook
+from .explorer_page import LIVE, check_drags, contrasts, live, slider, verdict
 
 pytestmark = pytest.mark.browser
 
