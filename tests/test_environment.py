@@ -99,7 +99,7 @@ def test_the_lock_serves_every_direct_dependency_on_every_supported_python(texts
 
 
 MUTATIONS = {
-    "a dependency that the lock lacks": ("pyproject.toml", '    "tqdm', '    "captum>=0.8",\n    "tqdm', "captum"),
+    "a dependency that the lock lacks": ("pyproject.toml", '    "tqdm', '    "flask>=3.0",\n    "tqdm', "flask"),
     "a minimum above the lock": ("pyproject.toml", '"timm>=1.0.15"', '"timm>=9"', "timm>=9 against"),
     "a test tool above the lock": ("pyproject.toml", '"pytest>=8.3"', '"pytest>=99"', "pytest>=99"),
     "another minimal python": ("pyproject.toml", 'requires-python = ">=3.11"', 'requires-python = ">=3.13"', "python"),
