@@ -1,0 +1,140 @@
+"""Seeing games that are ready to play, made in seconds and without a network, and how the model's thresholds are found."""
+
+from collections.abc import Sequence
+from statistics import median
+
+import torch
+from torch import Tensor
+
+from .attacks import pgd
+from .contract import Model, borrowed
+from .data import mnist, photos
+from .evaluation import predict
+from .losses import margin
+from .models import imagenet_classifier, mnist_classifier
+from .seeing_game import SeeingGame
+from .threat import L1, L2, Linf
+
+BALLS = {"Linf": Linf, "L2": L2, "L1": L1}
+PHOTOGRAPHS = ("cat", "coffee", "motorcycle")
+PHOTOGRAPH_EPS = {
+    "Linf": tuple(k / 255 for k in (1, 2, 3, 4, 6, 8, 11, 16, 23, 32, 45, 64)),
+    "L2": (1, 1.4, 2, 2.8, 4, 5.6, 8, 11, 16, 22, 32, 45),
+    "L0": (1, 2, 3, 4, 6, 8, 11, 16, 23, 32, 45, 64, 91, 128, 181, 256),
+}
+DIGIT_EPS = {
+    "Linf": tuple(k / 255 for k in (1, 2, 3, 4, 6, 8, 11, 16, 23, 32, 45, 64, 91)),
+    "L2": (0.06, 0.09, 0.13, 0.18, 0.25, 0.35, 0.5, 0.7, 1, 1.4, 2, 2.8),
+    "L0": (1, 2, 3, 4, 6, 8, 11, 16, 23, 32, 45, 64),
+}
+
+
+def breaking_changes(
+    model: Model, x: Tensor, y: Tensor, norm: str, sizes: Sequence[float], *, steps: int = 10, seed: int = 0
+) -> tuple[Tensor, Tensor, list[float]]:
+    """Find for each picture the smallest of `sizes` at which `model` leaves `y`, and the change that does it.
+
+    For Linf, L2 and L1 every size is tried by projected gradient ascent, all in one batch. For L0 pixels are set to black
+    or white in each channel, those of the steepest gradient first, a few more at each size; the gradient is taken anew.
+
+    Parameters
+    ----------
+    model : callable
+        Images (n, c, h, w) in [0, 1] to logits (n, k).
+    x, y : Tensor (n, c, h, w), Tensor (n,)
+    norm : {"Linf", "L2", "L1", "L0"}
+    sizes : ascending
+    steps : int >= 1
+        Gradient steps at each size; L0 takes one.
+
+    Returns
+    -------
+    change : Tensor (n, c, h, w)
+        The change at the smallest size that breaks the picture, or else at the largest; for L0 at the largest.
+    order : Tensor (n, h, w)
+        For L0 the turn at which each pixel is changed, from 0; unchanged ones come last. Zeros for other norms.
+    broken : list of float
+        For each picture the smallest of `sizes` at which the model errs; infinite where none does. An upper bound on the
+        nearest adversarial example's distance: the search is good and not exact.
+
+    References
+    ----------
+    Madry et al. 2018, arXiv:1706.06083. For L0 compare Papernot et al. 2016, arXiv:1511.07528.
+    """
+    if norm == "L0":
+        return _dots(model, x, y, [int(size) for size in sizes])
+    if norm not in BALLS:
+        raise ValueError(f"norm: expected one of Linf, L2, L1, L0, got {norm!r}")
+    n, m = len(x), len(sizes)
+    every, labels = x.repeat_interleave(m, 0), y.repeat_interleave(m)
+    threat = BALLS[norm](torch.tensor([float(size) for size in sizes], dtype=x.dtype, device=x.device).repeat(n))
+    found = pgd(model, every, labels, threat=threat, steps=steps, seed=seed)
+    wrong = (predict(model, found).argmax(1) != labels).view(n, m)
+    first = torch.where(wrong.any(1), wrong.int().argmax(1), m - 1)
+    change = (found - every).view(n, m, *x.shape[1:])[torch.arange(n), first]
+    broken = [float(sizes[i]) if hit else float("inf") for i, hit in zip(first.tolist(), wrong.any(1), strict=True)]
+    return change, torch.zeros_like(x[:, 0]), broken
+
+
+def _dots(model: Model, x: Tensor, y: Tensor, sizes: Sequence[int]) -> tuple[Tensor, Tensor, list[float]]:
+    """Change pixels to corner colours, those first that the gradient favours; see `breaking_changes`."""
+    n, pixels = len(x), x[0, 0].numel()
+    order = torch.full((n, pixels), pixels, dtype=torch.long, device=x.device)
+    now, broken, before = x.detach(), [float("inf")] * n, 0
+    for size in sizes:
+        with borrowed(model):
+            ahead = now.clone().requires_grad_(True)
+            (grad,) = torch.autograd.grad(margin(model(ahead), y).sum(), ahead)
+        gain = torch.maximum(grad * (1 - now), -grad * now).sum(1).flatten(1)
+        chosen = gain.masked_fill(order < pixels, -1).topk(size - before, 1).indices
+        order.scatter_(1, chosen, torch.arange(before, size, device=x.device).expand(n, -1))
+        fresh = ((order >= before) & (order < size)).view(n, 1, *x.shape[2:])
+        now, before = torch.where(fresh, (grad > 0).to(x), now), size
+        wrong = (predict(model, now).argmax(1) != y).tolist()
+        broken = [min(least, float(size)) if hit else least for least, hit in zip(broken, wrong, strict=True)]
+    return now - x, order.view(n, *x.shape[2:]), broken
+
+
+def model_threshold(broken: Sequence[float]) -> float | None:
+    """Return the median size that breaks the model, or None if half of the pictures resist."""
+    middle = median(broken)
+    return None if middle == float("inf") else middle
+
+
+def photographs_game(**settings: object) -> SeeingGame:
+    """Make the game of three photographs at full size and the ImageNet classifier; `settings` are `SeeingGame`'s."""
+    x, _ = photos(PHOTOGRAPHS)
+    model = imagenet_classifier()
+    searched = {
+        "Linf": [k / 255 for k in (0.125, 0.25, 0.5, 1)],
+        "L2": [0.1, 0.2, 0.4],
+        "L0": [*PHOTOGRAPH_EPS["L0"], 362, 512, 724, 1024],
+    }
+    return _game(model, x, predict(model, x).argmax(1), PHOTOGRAPH_EPS, searched, steps=6, **settings)
+
+
+def digits_game(**settings: object) -> SeeingGame:
+    """Make the game of four digits and the standard MNIST classifier; `settings` are `SeeingGame`'s."""
+    x, y = mnist("test", 4)
+    searched = {
+        "Linf": [k / 255 for k in range(4, 65, 2)],
+        "L2": [0.1 * k for k in range(2, 41)],
+        "L0": list(range(1, 65)),
+    }
+    return _game(mnist_classifier(), x, y, DIGIT_EPS, searched, steps=20, **settings)
+
+
+def _game(
+    model: Model, x: Tensor, y: Tensor, eps: dict, searched: dict, *, steps: int, **settings: object
+) -> SeeingGame:
+    """Search the changes in every norm and hand them to the game."""
+    found = {norm: breaking_changes(model, x, y, norm, sizes, steps=steps) for norm, sizes in searched.items()}
+    return SeeingGame(
+        x,
+        {norm: change for norm, (change, _, _) in found.items()},
+        eps,
+        {norm: model_threshold(broken) for norm, (_, _, broken) in found.items()},
+        order=found["L0"][1],
+        denominators={"Linf": 255},
+        **settings,
+    )
