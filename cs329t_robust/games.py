@@ -1,4 +1,4 @@
-"""Seeing games that are ready to play, made in seconds and without a network, and how the model's thresholds are found."""
+"""Seeing games that are ready to play, made in seconds without a network, and how the model's thresholds are found."""
 
 from collections.abc import Sequence
 from statistics import median
@@ -34,8 +34,8 @@ def breaking_changes(
 ) -> tuple[Tensor, Tensor, list[float]]:
     """Find for each picture the smallest of `sizes` at which `model` leaves `y`, and the change that does it.
 
-    For Linf, L2 and L1 every size is tried by projected gradient ascent, all in one batch. For L0 pixels are set to black
-    or white in each channel, those of the steepest gradient first, a few more at each size; the gradient is taken anew.
+    For Linf, L2 and L1 every size is tried by projected gradient ascent, all in one batch. For L0 pixels are set to 0
+    or 1 in each channel, those of the steepest gradient first, a few more at each size; the gradient is taken anew.
 
     Parameters
     ----------
@@ -54,8 +54,8 @@ def breaking_changes(
     order : Tensor (n, h, w)
         For L0 the turn at which each pixel is changed, from 0; unchanged ones come last. Zeros for other norms.
     broken : list of float
-        For each picture the smallest of `sizes` at which the model errs; infinite where none does. An upper bound on the
-        nearest adversarial example's distance: the search is good and not exact.
+        For each picture the smallest of `sizes` at which the model errs; infinite where none does. An upper bound on
+        the nearest adversarial example's distance: the search is good and not exact.
 
     References
     ----------

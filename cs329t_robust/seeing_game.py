@@ -9,15 +9,16 @@ Two pictures, one changed; say which. A staircase (`staircase.py`) makes the cha
 
 How the result is kept. The game is one piece of HTML that needs no kernel. While a kernel runs, an invisible widget
 carries the answers to Python, which fills `results` and writes the game's output again with the answers in it: saved
-with the notebook, they are there when it is opened without a kernel, on another machine, or as exported HTML. Without a
-kernel the page offers a line, ``game.take({...})``, to copy into a cell. With ``keep="a_file.json"`` the answers also go
-into that file, and running the cell again brings them back.
+with the notebook, they are there when it is opened without a kernel, on another machine, or as exported HTML. Without
+a kernel the page offers a line, ``game.take({...})``, to copy into a cell. With ``keep="a_file.json"`` the answers also
+go into that file, and running the cell again brings them back.
 """
 
 import hashlib
 import html
 import json
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 
@@ -105,7 +106,7 @@ class SeeingGame:
         self.model_thresholds = {n: None if v is None or v == float("inf") else float(v) for n, v in found.items()}
         if any(value is not None and not value > 0 for value in self.model_thresholds.values()):
             raise ValueError(f"model_thresholds: expected sizes > 0, got {dict(model_thresholds)}")
-        self.denominators = {norm: 1 for norm in self.norms} | dict(denominators or {})
+        self.denominators = dict.fromkeys(self.norms, 1) | dict(denominators or {})
         self.title, self.trials, self.seconds, self.blank, self.seed = title, trials, seconds, blank, seed
         self.answers: dict[str, str] = {}
         self.results: dict[str, Threshold] = {}
@@ -215,16 +216,17 @@ class SeeingGame:
         self.take(answers)
         update_display({"text/plain": repr(self), "text/html": self.to_html()}, raw=True, display_id=self.id)
 
+    @cached_property
     def data(self) -> str:
-        """Return what the page is played from, packed as `Changes.pack` says."""
+        """What the page is played from, packed as `Changes.pack` says."""
         header = {
             "title": self.title, "id": self.id, "trials": self.trials, "seconds": self.seconds, "blank": self.blank,
             "seed": self.seed,
         }  # fmt: skip
         norms = [
             {
-                "name": norm, "label": LABELS[norm], "levels": list(self.eps[norm]), "model": self.model_thresholds[norm],
-                "denominator": self.denominators[norm],
+                "name": norm, "label": LABELS[norm], "levels": list(self.eps[norm]),
+                "model": self.model_thresholds[norm], "denominator": self.denominators[norm],
             }
             for norm in self.norms
         ]  # fmt: skip
@@ -240,7 +242,7 @@ class SeeingGame:
         return (
             f'<div class="cs329t-game"><style>{style}</style><div class="cg-static">'
             f'<div class="cg-title">{html.escape(self.title)}</div>{said}<p>Run this cell to play.</p></div>'
-            f'<script type="text/plain" class="cg-data">{self.data()}</script>'
+            f'<script type="text/plain" class="cg-data">{self.data}</script>'
             f'<script type="application/json" class="cg-answers">{json.dumps(self.answers or None)}</script>'
             f'<script>(() => {{\n"use strict";\n{script}\n}})();</script></div>'
         )

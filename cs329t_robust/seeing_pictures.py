@@ -18,7 +18,7 @@ SMALL = 10_000  # values; larger pictures are stored with coarser changes, as th
 class Changes:
     """Pictures, and for each norm a change of each picture that grows along a ladder of sizes.
 
-    A change for Linf, L2 or L1 keeps its direction and is scaled; for L0 a size of k changes k pixels, in a given order.
+    A change for Linf, L2 or L1 keeps its direction and is scaled; for L0 a size of k changes k pixels, in given order.
     What is shown at a size is rounded to whole 255ths and clipped to [0, 1], so it is at most that size, less or more
     half a 255th a value.
 
@@ -105,8 +105,8 @@ class Changes:
         for at in range(len(self.clean)):
             if np.array_equal(self.shown(norm, at, 0), self.clean[at]):
                 raise ValueError(
-                    f"eps: expected a smallest size that can be shown, but {norm} {self.eps[norm][0]:.4g} changes no pixel "
-                    f"of picture {at} in whole 255ths; start the ladder higher"
+                    f"eps: expected a smallest size that can be shown, but {norm} {self.eps[norm][0]:.4g} changes no "
+                    f"pixel of picture {at} in whole 255ths; start the ladder higher"
                 )
 
     def shown(self, norm: str, picture: int, level: int) -> np.ndarray:

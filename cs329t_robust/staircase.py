@@ -24,7 +24,7 @@ UP, DOWN, FAST = 3, 1, 2  # steps on the ladder: after a wrong answer, a right o
 SURE = 6  # right answers in a row at the smallest size that end the staircase: a guesser gives them 1 time in 64
 SLOPE, LAPSE = 3.0, 0.02  # of the observer that the fit assumes
 PER_OCTAVE, BEYOND = 12, 2  # candidate thresholds in each doubling, and doublings beyond either end of the ladder
-BLIND = 0.25  # prior belief that no size at all is noticed
+BLIND = 0.05  # prior belief that no size at all is noticed
 
 
 def chance_right(size: float, threshold: float, slope: float = SLOPE, lapse: float = LAPSE) -> float:
@@ -78,7 +78,7 @@ class Staircase:
     -----
     The estimate comes from all answers and not, as is common, from the sizes at which the staircase turned: with 18
     answers there are too few turns. It is the posterior of a threshold on a grid of candidates, equally likely
-    beforehand in log size, with one chance in four that nothing is noticed at any size; the observer is assumed to have
+    beforehand in log size, with one chance in 20 that nothing is noticed at any size; the observer is assumed to have
     slope 3 and to lapse once in 50.
 
     References

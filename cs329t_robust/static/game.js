@@ -134,9 +134,10 @@ class SeeingGame {
       const canvas = make("canvas");
       canvas.width = this.data.width;
       canvas.height = this.data.height;
-      const button = make("button", "cg-choice", canvas, make("span", "cg-key", i ? "right: → or J" : "left: ← or F"));
+      const keys = make("span", "cg-key", make("span", "cg-beside", i ? "right: → or J" : "left: ← or F"), make("span", "cg-above", i ? "lower: ↓ or J" : "upper: ↑ or F"));
+      const button = make("button", "cg-choice", canvas, keys);
       button.type = "button";
-      button.setAttribute("aria-label", `the ${side} picture was changed`);
+      button.setAttribute("aria-label", `the ${side} or ${i ? "lower" : "upper"} picture was changed`);
       button.onclick = () => this.choose(i);
       this.pair.append(button);
       return canvas;
@@ -288,8 +289,17 @@ class SeeingGame {
     return Object.fromEntries(this.data.norms.map((norm, i) => [norm.name, this.stairs[i].answers.map(([, right]) => +right).join("")]));
   }
 
+  /* The staircase of a norm after these answers; with `sentence`, what a test compares with Python. */
+  climb(norm, answers, trials = this.data.trials) {
+    return Staircase.replay(this.data.norms[norm].levels, answers, trials);
+  }
+
+  sentence(norm, found) {
+    return sentence(this.data.norms[norm], found);
+  }
+
   recall(answers) {
-    this.stairs = this.data.norms.map((norm) => Staircase.replay(norm.levels, [...answers[norm.name]].map((one) => one === "1"), this.data.trials));
+    this.stairs = this.data.norms.map((norm, i) => this.climb(i, [...answers[norm.name]].map((one) => one === "1")));
     const waited = (window.cs329tGameFocus ?? "") === this.data.id;
     if (waited) delete window.cs329tGameFocus;
     this.showResults("Kept in this notebook: save it, and the result is there when you open it again. In Python: game.results.", waited);
@@ -339,7 +349,7 @@ class SeeingGame {
     });
     const table = make("table", "cg-table", make("thead", "", head), make("tbody", "", ...rows));
     const list = make("ul", "cg-sentences", ...this.data.norms.map((norm, i) => {
-      const item = make("li", "", make("b", "", `${norm.name}. `), sentence(norm, found[i]));
+      const item = make("li", "", make("b", "", `${norm.name}. `), this.sentence(i, found[i]));
       return item;
     }));
     this.kept = make("p", "cg-kept", kept);

@@ -1,6 +1,6 @@
 // The adaptive staircase of staircase.py, step for step: a browser test compares the two. Constants have the same names.
 const TRIALS = 18, UP = 3, DOWN = 1, FAST = 2, SURE = 6;
-const SLOPE = 3.0, LAPSE = 0.02, PER_OCTAVE = 12, BEYOND = 2, BLIND = 0.25;
+const SLOPE = 3.0, LAPSE = 0.02, PER_OCTAVE = 12, BEYOND = 2, BLIND = 0.05;
 
 function chanceRight(size, threshold) {
   return 0.5 + (0.5 - LAPSE) * (1 - 2 ** -(Math.min(size / threshold, 1e6) ** SLOPE));
