@@ -81,17 +81,24 @@ def _dots(model: Model, x: Tensor, y: Tensor, sizes: Sequence[int]) -> tuple[Ten
     n, pixels = len(x), x[0, 0].numel()
     order = torch.full((n, pixels), pixels, dtype=torch.long, device=x.device)
     now, broken, before = x.detach(), [float("inf")] * n, 0
+
+    def note(logits: Tensor) -> None:
+        for i, guess in enumerate(logits.argmax(1).tolist()):
+            if before and guess != y[i]:
+                broken[i] = min(broken[i], float(before))
+
     for size in sizes:
         with borrowed(model):
             ahead = now.clone().requires_grad_(True)
-            (grad,) = torch.autograd.grad(margin(model(ahead), y).sum(), ahead)
+            logits = model(ahead)
+            (grad,) = torch.autograd.grad(margin(logits, y).sum(), ahead)
+        note(logits)
         gain = torch.maximum(grad * (1 - now), -grad * now).sum(1).flatten(1)
         chosen = gain.masked_fill(order < pixels, -1).topk(size - before, 1).indices
         order.scatter_(1, chosen, torch.arange(before, size, device=x.device).expand(n, -1))
         fresh = ((order >= before) & (order < size)).view(n, 1, *x.shape[2:])
         now, before = torch.where(fresh, (grad > 0).to(x), now), size
-        wrong = (predict(model, now).argmax(1) != y).tolist()
-        broken = [min(least, float(size)) if hit else least for least, hit in zip(broken, wrong, strict=True)]
+    note(predict(model, now))
     return now - x, order.view(n, *x.shape[2:]), broken
 
 
@@ -106,7 +113,7 @@ def photographs_game(**settings: object) -> SeeingGame:
     x, _ = photos(PHOTOGRAPHS)
     model = imagenet_classifier()
     searched = {
-        "Linf": [k / 255 for k in (0.125, 0.25, 0.5, 1)],
+        "Linf": [k / 255 for k in (0.125, 0.25, 0.5)],
         "L2": [0.1, 0.2, 0.4],
         "L0": [*PHOTOGRAPH_EPS["L0"], 362, 512, 724, 1024],
     }
