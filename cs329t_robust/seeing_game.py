@@ -18,6 +18,7 @@ import hashlib
 import html
 import json
 from collections.abc import Mapping, Sequence
+from decimal import ROUND_HALF_UP, Decimal
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
@@ -165,7 +166,7 @@ class SeeingGame:
         if norm == "L0":
             pixels = int(size + 0.5)
             return "1 pixel" if pixels == 1 else f"{pixels} pixels"
-        value = f"{float(f'{size * self.denominators[norm]:.2g}'):.12g}"
+        value = _two_digits(size * self.denominators[norm])
         return value if self.denominators[norm] == 1 else f"{value}/{self.denominators[norm]}"
 
     def sentence(self, norm: str) -> str:
@@ -181,7 +182,7 @@ class SeeingGame:
             return f"{start}."
         if (found.low is None or found.low <= model) and (found.high is None or model <= found.high):
             return f"{start}: too close to tell apart with so few pairs."
-        ratio = f"{float(f'{max(found.size / model, model / found.size):.2g}'):.12g}"
+        ratio = _two_digits(max(found.size / model, model / found.size))
         if model < found.size:
             return f"{start}: it breaks at a change {ratio} times smaller than you notice."
         return f"{start}: you notice a change {ratio} times smaller than breaks it."
@@ -246,3 +247,9 @@ class SeeingGame:
             f'<script type="application/json" class="cg-answers">{json.dumps(self.answers or None)}</script>'
             f'<script>(() => {{\n"use strict";\n{script}\n}})();</script></div>'
         )
+
+
+def _two_digits(value: float) -> str:
+    """Write a number > 0 with two digits, halves rounded up as in JavaScript: "4.3" for 4.25."""
+    exact = Decimal(value)
+    return f"{float(exact.quantize(Decimal(1).scaleb(exact.adjusted() - 1), ROUND_HALF_UP)):.12g}"

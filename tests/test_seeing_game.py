@@ -135,7 +135,7 @@ def test_sizes_are_written_in_their_unit():
     assert made.say("Linf", 9.04 / 255) == "9/255"
     assert made.say("Linf", 0.254 / 255) == "0.25/255"
     assert made.say("L2", 123) == "120"
-    assert made.say("L2", 0.0831) == "0.083"
+    assert [made.say("L2", size) for size in (0.0831, 4.25, 9.96, 1)] == ["0.083", "4.3", "10", "1"]
     assert [made.say("L0", size) for size in (1, 1.2, 12.5)] == ["1 pixel", "1 pixel", "13 pixels"]
 
 

@@ -196,7 +196,7 @@ class SeeingGame {
   showStart() {
     const names = this.data.norms.map((norm) => norm.label).join("; ");
     this.screen("start", [
-      make("p", "", `You see two pictures. One was changed, by less and less. Say which. There are at most ${this.total} pairs, `
+      make("p", "", `You see two pictures, one of them changed: say which. The better you see, the smaller the changes become. There are at most ${this.total} pairs, `
         + "about three seconds each, and nobody tells you whether you were right until the end; when you see no difference, guess."),
       make("p", "", `Kinds of change, in mixed order: ${names}.`),
       make("p", "", "Keys: ← or F for the left (or upper) picture, → or J for the right (or lower) one, Escape to pause."),

@@ -31,7 +31,7 @@ draws = torch.Generator().manual_seed(0)
 x = torch.rand(2, 3, 16, 16, generator=draws)
 deltas = {norm: torch.randn(2, 3, 16, 16, generator=draws) for norm in ("Linf", "L2", "L0")}
 eps = {"Linf": [2 ** (i / 2) / 255 for i in range(12)], "L2": [0.5, 0.7, 1, 1.4, 2, 2.8], "L0": [1, 2, 4, 8, 16]}
-model = {"Linf": 0.5 / 255, "L2": 0.4, "L0": 16}
+model = {"Linf": 0.5 / 255, "L2": 0.4, "L0": 8.5}
 game = SeeingGame(x, deltas, eps, model, denominators={"Linf": 255}, trials=9, blank=0, seed=1)
 game"""
 
