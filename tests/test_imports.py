@@ -19,11 +19,12 @@ LAYERS = [
     ("bench", "doctor", "grading", "lessons", "lesson_source", "checkpoints", "sign_checkpoint"),
     ("showpieces",),
     ("checks",),
-    ("widgets", "explorer_html", "plots", "landscapes", "patch_explorer"),
-    ("ladders", "recipes"),
+    ("games",),
+    ("widgets", "explorer_html", "plots", "landscapes", "patch_explorer", "seeing_game", "courier"),
+    ("ladders", "recipes", "seeing_pictures"),
     ("training", "evaluation"),
     ("training_state",),
-    ("attacks", "signs"),
+    ("attacks", "signs", "staircase"),
     ("contract",),
     (
         "threat",
@@ -44,6 +45,7 @@ BESIDE = {
     ("lessons", "lesson_source"),
     ("widgets", "explorer_html"),
     ("landscapes", "plots"),
+    ("seeing_game", "courier"),
     ("threat", "randomness"),
     ("threat", "projections"),
     ("data", "data_files"),
@@ -58,6 +60,8 @@ DRAWERS = {
     "plots": {"matplotlib", "IPython"},
     "landscapes": {"matplotlib"},
     "widgets": {"IPython", "ipywidgets", "anywidget"},
+    "seeing_game": {"IPython"},
+    "courier": {"anywidget"},
     "checks": {"IPython"},
     "grading": {"IPython"},  # its reader of cells with magics, which draws nothing
 }
