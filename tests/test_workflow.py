@@ -1,4 +1,4 @@
-"""The workflow for GitHub runs the README's two commands on the Pythons that the project names, and notices a failure."""
+"""The workflow for GitHub runs the README's two commands on the Pythons that the project names; its checks can fail."""
 
 import os
 import re
