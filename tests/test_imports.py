@@ -37,7 +37,7 @@ LAYERS = [
         "randomness",
         "runtime",
     ),
-    ("processes", "progress", "accessories"),
+    ("processes", "progress", "accessories", "repository"),
 ]
 BESIDE = {
     ("grading", "lessons"),
