@@ -19,7 +19,7 @@ examples:
   cs329t glasses --target zebra --out zebra.png   paint glasses that a classifier takes for a zebra
   cs329t lessons --only 02          build a lesson's notebooks from its source, and run them
   cs329t lessons --check            are the notebooks what their sources make?
-  cs329t new-exercise 03 haze       lay out an exercise: checks, cells, tests that pass, to be edited
+  cs329t new-exercise 03 haze       lay out an exercise, with checks and tests
   cs329t status                     which exercises are done, partly done, open?
   cs329t update ../new-release      bring a new release into my notebooks; my answers stay
   cs329t release --out bundle --assignment ps1.toml     what students get: no solutions
