@@ -14,7 +14,7 @@ from pygments.formatters import HtmlFormatter
 
 from cs329t_robust import repository as online
 from website.links import broken, name_headings, rewrite
-from website.sources import NAME, REPOSITORY, Page, SiteError, pages
+from website.sources import NAME, REPOSITORY, Page, SiteError, pages, place
 
 HERE = Path(__file__).resolve().parent
 MARK = ".cs329t-site"  # a folder with this file in it is ours to replace
@@ -39,18 +39,13 @@ def build(out: Path, repository: Path = REPOSITORY, solutions: bool = False) -> 
     """
     if out.exists() and not (out / MARK).is_file() and (not out.is_dir() or any(out.iterdir())):
         raise SiteError(f"--out {out}: expected a new or empty folder, or an older site, got one with other files")
-    mathjax = _mathjax()
+    mathjax = _mathjax()  # missing, it is told before anything is removed
     menu = pages(repository, solutions)
     everything = [page for group in menu.values() for page in group]
     known = {page.source for page in everything}
     known |= {page.source.replace("lessons/solutions/", "lessons/") for page in menu["Lessons"]}
     shutil.rmtree(out, ignore_errors=True)
-    (out / "assets" / "mathjax").mkdir(parents=True)
-    (out / MARK).touch()
-    for name in ("es5/tex-svg.js", "LICENSE"):
-        shutil.copy(mathjax / name, out / "assets" / "mathjax" / Path(name).name)
-    colours = HtmlFormatter(style="default", nobackground=True).get_style_defs(".highlight")
-    (out / "assets" / "site.css").write_text((HERE / "site.css").read_text("utf-8") + colours + "\n", "utf-8")
+    _write_assets(out, mathjax)
     exporter, wanted = _exporter(), set()
     for page in everything:
         soup = _rendered(exporter, page, menu)
@@ -61,7 +56,7 @@ def build(out: Path, repository: Path = REPOSITORY, solutions: bool = False) -> 
         if page.is_lesson:
             shutil.copy(repository / page.source, path.with_suffix(".ipynb"))
     for source in sorted(wanted):
-        target = out / (source if "." in Path(source).name else f"{source}.txt")
+        target = out / place(source)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(repository / source, target)
     wrong = broken(out)
@@ -75,6 +70,15 @@ def _mathjax() -> Path:
     if not found:
         raise SiteError("MathJax: expected the package of website/requirements.lock in website/.venv; run: make site")
     return found[0].parent.parent
+
+
+def _write_assets(out: Path, mathjax: Path) -> None:
+    (out / "assets" / "mathjax").mkdir(parents=True)
+    (out / MARK).touch()
+    for name in ("es5/tex-svg.js", "LICENSE"):
+        shutil.copy(mathjax / name, out / "assets" / "mathjax" / Path(name).name)
+    colours = HtmlFormatter(style="default", nobackground=True).get_style_defs(".highlight")
+    (out / "assets" / "site.css").write_text((HERE / "site.css").read_text("utf-8") + colours + "\n", "utf-8")
 
 
 def _exporter() -> HTMLExporter:
