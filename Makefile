@@ -16,6 +16,7 @@ SETUP := .venv/.set-up
 TRUSTED := .venv/.trusted
 BENCH := bench/.venv
 NBGRADER := tests/nbgrader/.venv
+WEBSITE := website/.venv
 # JupyterLab reads this folder. Its news are switched off: they call home, and the workbook works offline.
 LABCONFIG := .venv/etc/jupyter/labconfig
 NOTEBOOKS := $(sort $(wildcard lessons/*.ipynb lessons/solutions/*.ipynb))
@@ -25,7 +26,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 export PIP_USER := 0
 
-.PHONY: help setup lab test lint unit notebooks browser-test nbgrader lessons checkpoints bench doctor lock clean
+.PHONY: help setup lab test lint unit notebooks browser-test nbgrader site lessons checkpoints bench doctor lock clean
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -46,11 +47,14 @@ notebooks: $(SETUP)  ## nbval: run every notebook and compare its outputs with t
 	@test -n "$(NOTEBOOKS)" || { echo "make notebooks: no notebook in lessons/; run: make lessons" >&2; exit 1; }
 	$(BIN)/python -m pytest $(NBVAL) $(NOTEBOOKS)
 
-browser-test: $(SETUP)  ## drive the slider in Chromium (.ci/run installs Chromium)
+browser-test: $(SETUP) $(WEBSITE)/.set-up  ## drive the sliders and the site in Chromium (.ci/run installs Chromium)
 	$(BIN)/python -m pytest tests/browser -m browser
 
 nbgrader: $(NBGRADER)/.set-up  ## run nbgrader itself on lesson 00: generate, autograde, export
 	$(BIN)/python -m pytest tests/nbgrader
+
+site: $(SETUP) $(WEBSITE)/.set-up  ## the lessons as static pages in build/site; ARGS="--out DIR --solutions" passes options on
+	$(BIN)/python -m website.build $(ARGS)
 
 lessons: $(SETUP)  ## build the notebooks from lessons/source
 	$(BIN)/cs329t lessons
@@ -73,7 +77,7 @@ lock:  ## write requirements.lock again after a change of pyproject.toml
 		--no-emit-index-url --no-header --no-annotate -o requirements.lock $(ARGS)
 
 clean:  ## remove .venv and caches; lessons, data and answers stay
-	rm -rf .venv $(BENCH) $(NBGRADER) .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
+	rm -rf .venv $(BENCH) $(NBGRADER) $(WEBSITE) .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 setup: $(SETUP)  ## create .venv and install the locked packages
@@ -113,8 +117,8 @@ $(TRUSTED): $(SETUP) $(NOTEBOOKS)
 	@test -z "$(NOTEBOOKS)" || $(BIN)/jupyter-trust $(NOTEBOOKS) >/dev/null
 	@touch $(TRUSTED)
 
-# The peers' pins conflict with ours, and nbgrader's packages are no student's, so these get environments of their own;
-# torch and our packages are shared.
+# The peers' pins conflict with ours, and nbgrader's packages and the site's MathJax are no student's, so these get
+# environments of their own; torch and our packages are shared.
 %/.venv/.set-up: %/requirements.lock $(SETUP)
 	@rm -f $@
 	$(BIN)/python -m venv --clear $*/.venv

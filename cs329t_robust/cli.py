@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from . import __version__
+from . import __version__, scaffold
 
 METHODS = ["standard", "gaussian", "fgsm", "fast", "free", "pgd", "trades", "pgd_l2", "masked"]  # recipes.RECIPES
 EXAMPLES = """\
@@ -19,6 +19,7 @@ examples:
   cs329t glasses --target zebra --out zebra.png   paint glasses that a classifier takes for a zebra
   cs329t lessons --only 02          build a lesson's notebooks from its source, and run them
   cs329t lessons --check            are the notebooks what their sources make?
+  cs329t new-exercise 03 haze       lay out an exercise, with checks and tests
   cs329t status                     which exercises are done, partly done, open?
   cs329t update ../new-release      bring a new release into my notebooks; my answers stay
   cs329t release --out bundle --assignment ps1.toml     what students get: no solutions
@@ -154,6 +155,8 @@ def _parser() -> argparse.ArgumentParser:
         "--unprotected", action="store_true", help="run answers with your own rights where no sandbox works"
     )
     grade.set_defaults(run=_grade)
+
+    scaffold.add_parser(commands)
 
     # Further commands go here: add_parser, its arguments, set_defaults(run=…), and a function below.
     return parser

@@ -9,10 +9,26 @@ from typing import Any
 
 from jupytext.myst import MystMetadataParsingError, myst_to_notebook
 from nbformat import NotebookNode, ValidationError
+from nbformat.v4 import new_code_cell
+
+from . import repository
 
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 ROLES = {"answer": "code", "check": "code", "discussion": "markdown"}
 OPTIONS = {"exercise", "role", "tags", "alt"}
+# The first code cell of a lesson. Notebooks opened alone, as on Google Colab, lack the package, its data and its pins.
+SET_UP = """\
+# Installs the workbook where it is missing, as on Google Colab. Where it is installed, nothing happens.
+import importlib.util, subprocess, sys
+
+if importlib.util.find_spec("cs329t_robust") is None:
+    workbook = "{address}"
+    if not workbook:
+        raise ModuleNotFoundError("cs329t_robust: write its repository's address between the quotes of `workbook`")
+    print("Installing the workbook; this takes some minutes.")
+    subprocess.run(["git", "clone", "--depth", "1", workbook, "cs329t-robust"], check=True)
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "-e", "./cs329t-robust"], check=True)
+    sys.path.insert(0, "cs329t-robust")  # what was installed in place is found by itself only after a restart"""
 
 
 class LessonError(ValueError):
@@ -34,7 +50,8 @@ def read_source(path: Path, known: dict[str, str] | None = None) -> list[Noteboo
     -------
     list of NotebookNode
         An exercise cell's id is like ``ex-02-3-answer``; any other cell's is the lesson's number and a hash of its
-        source, so that it changes with its own text only.
+        source, so that it changes with its own text only. A lesson that imports the package begins, after its opening,
+        with a cell that installs it where it is missing.
 
     Raises
     ------
@@ -52,7 +69,7 @@ def read_source(path: Path, known: dict[str, str] | None = None) -> list[Noteboo
         cell.metadata = _metadata(options)
         cell.id = _cell_id(number, options, cell.source, seen)
     _check_pairs(path, cells, lines)
-    return cells
+    return _with_set_up(cells, number)
 
 
 def lesson_number(path: Path) -> str:
@@ -169,6 +186,16 @@ def _cell_id(number: str, options: dict[str, Any], source: str, seen: Counter[st
     digest = f"{number}-{sha1(source.encode()).hexdigest()[:8]}"
     seen[digest] += 1
     return digest if seen[digest] == 1 else f"{digest}-{seen[digest]}"
+
+
+def _with_set_up(cells: list[NotebookNode], number: str) -> list[NotebookNode]:
+    """Return the cells with the one that installs the package after the first, if the lesson uses the package."""
+    if not any(cell.cell_type == "code" and "cs329t_robust" in cell.source for cell in cells):
+        return cells
+    text = SET_UP.format(address=repository.address())
+    cell = new_code_cell(text, id=_cell_id(number, {}, text, Counter()), metadata={"tags": ["remove-cell"]})
+    at = 1 if cells[0].cell_type == "markdown" else 0
+    return [*cells[:at], cell, *cells[at:]]
 
 
 def _check_pairs(path: Path, cells: list[NotebookNode], lines: list[int]) -> None:

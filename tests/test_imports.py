@@ -16,6 +16,7 @@ ROOT = Path(cs329t_robust.__file__).parent
 LAYERS = [
     ("__main__",),
     ("cli",),
+    ("scaffold",),
     ("bench", "doctor", "grading", "lessons", "lesson_source", "checkpoints", "sign_checkpoint"),
     ("showpieces",),
     ("checks",),
@@ -37,7 +38,7 @@ LAYERS = [
         "randomness",
         "runtime",
     ),
-    ("processes", "progress", "accessories"),
+    ("processes", "progress", "accessories", "repository"),
 ]
 BESIDE = {
     ("grading", "lessons"),

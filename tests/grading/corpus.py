@@ -35,6 +35,15 @@ ROWS = [
         "stopped",
     ),
     ("endless loop elsewhere", f"{answer('pass')}\n\n\nwhile True: pass", 5, ""),
+    (
+        "deaf to signals",
+        answer(
+            "import signal\nfor s in set(signal.valid_signals()) - {9, 19}: signal.signal(s, signal.SIG_IGN)\nwhile True: pass"
+        ),
+        0,
+        "stopped after",
+    ),
+    ("endless farewell", answer("pass", "import atexit\natexit.register(lambda: [0 for _ in iter(int, 1)])"), 5, ""),
     # it ends too early
     ("sys.exit", answer("import sys; sys.exit(0)"), 0, "raised SystemExit"),
     ("os._exit", answer("import os; os._exit(0)"), 0, "ended its own process"),
@@ -74,6 +83,7 @@ ROWS = [
         "used more than",
     ),
     ("gigabytes of print", once("import sys\nfor _ in range(3000): sys.stdout.write('x' * 10**6)"), 5, ""),
+    ("gigabytes of print past Python", once("import os\nfor _ in range(3000): os.write(2, b'x' * 10**6)"), 5, ""),
     (
         "disk bomb",
         answer("f = open('a', 'wb')\nwhile True: f.write(b'x' * 10**6)"),
@@ -133,6 +143,35 @@ ROWS = [
         "",
     ),
     ("changes its own arguments", answer("x.zero_()"), 0, "in place"),
+    (
+        "fake checks in memory",
+        once("import sys, types\nsys.modules['cs329t_robust.checks'] = types.ModuleType('cs329t_robust.checks')"),
+        5,
+        "",
+    ),
+    (
+        "fake torch beside it",
+        once(
+            "import sys\nfor name in ('torch', 'check', 'cs329t_robust'): open(name + '.py', 'w').write('raise SystemExit')\nsys.path.insert(0, '')"
+        ),
+        5,
+        "",
+    ),
+    (
+        "patched worker",
+        once(
+            "import gc, types\nfor m in gc.get_objects():\n    if isinstance(m, types.ModuleType) and 'worker' in m.__name__: m.__dict__.clear()"
+        ),
+        0,
+        "ended|was no answer|raised|stopped",
+    ),
+    ("another program", answer("import os; os.execv('/bin/true', ['true'])"), 0, "ended its own process|raised"),
+    (
+        "a shell",
+        answer("import subprocess\nsubprocess.run('kill -9 -1; rm -rf / --no-preserve-root', shell=True)"),
+        5,
+        "",
+    ),
     # it looks for the solution
     (
         "solutions on disk",

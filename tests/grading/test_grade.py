@@ -19,7 +19,7 @@ from cs329t_robust.grading.mother import SandboxError, strongest
 from cs329t_robust.grading.results import write
 
 from .corpus import answer
-from .notebooks import RIGHT, notebook, save
+from .notebooks import RIGHT, code, notebook, save
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PLAN = 'title = "PS <1>"\nlessons = ["02"]\n[points]\n"02.3" = 10\n"02.1" = 0\n'
@@ -69,6 +69,39 @@ def test_a_class_of_four(level, tmp_path, plan, capsys):
     assert "stopped after 3 s" in next(t["output"] for t in results["tests"] if t["number"] == "02.4")
     assert "bob: 02.4: ended by time" in (out / "log.txt").read_text()
     assert "graded 4 students" in capsys.readouterr().out
+
+
+def test_hostile_submissions_cost_their_neighbours_nothing(level, tmp_path, plan):
+    """A class of strange folders: each has its own outcome, and who did nothing strange gets what is due."""
+    folder, out = tmp_path / "sub", tmp_path / "out"
+    save(notebook(RIGHT), folder / "honest" / "a.ipynb")
+    for name in ("check.py", "torch.py", "cs329t_robust/checks/__init__.py", "cs329t_robust/__init__.py"):
+        (folder / "fake modules" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "fake modules" / name).write_text("raise SystemExit")
+    save(notebook(RIGHT), folder / "fake modules" / "a.ipynb")
+    (folder / "corrupt").mkdir()
+    (folder / "corrupt" / "a.ipynb").write_text(json.dumps(notebook(RIGHT))[:9000])
+    save({"cells": [code("print('CS 229')")], "nbformat": 4}, folder / "other course" / "a.ipynb")
+    large = notebook(RIGHT)
+    large["cells"][0]["outputs"] = [{"output_type": "stream", "name": "stdout", "text": "x" * 10**8}]
+    save(large, folder / "large" / "a.ipynb")
+    reads = "import glob\n    assert glob.glob('/**/solutions', recursive=True), 'none'"
+    save(notebook({**RIGHT, "02.4": answer(reads)}), folder / "reads solutions" / "a.ipynb")
+    before = {path: path.read_bytes() for path in (ROOT / "lessons").glob("**/02_*.ipynb")}
+    assert grade(folder, out, plan, "--timeout", "20") == 0
+    found = rows(out)
+    totals = {name: row["total"] for name, row in found.items()}
+    assert totals == {
+        "corrupt": "0",
+        "fake modules": "21",
+        "honest": "21",
+        "large": "21",
+        "other course": "0",
+        "reads solutions": "16",
+    }
+    assert "damaged" in found["corrupt"]["look at"]
+    assert "no notebook of this assignment" in found["other course"]["look at"]
+    assert {path: path.read_bytes() for path in before} == before
 
 
 def test_a_second_run_grades_only_what_changed(level, tmp_path, plan):

@@ -47,17 +47,16 @@ def test_an_untouched_notebook_has_one_answer_that_came_with_it(tmp_path):
 
 def test_the_answer_goes_into_the_pristine_notebook(tmp_path):
     found = solved()
-    found["cells"][1]["source"] = "changed text"
+    found["cells"][0]["source"] = "changed text"
     for cell in found["cells"]:
-        if cell["cell_type"] == "code" and "import" in cell["source"] and "cs329t" not in cell["metadata"]:
+        if cell["cell_type"] == "code" and "import torch" in cell["source"] and "cs329t" not in cell["metadata"]:
             cell["source"] = "torch = 'broken'"
             break
     program = answer(save(found, tmp_path / "a.ipynb")).program
     roles = [cell["role"] for cell in program]
     assert roles.count("answer") == 1
-    given = [cell["source"] for cell in program if cell["role"] == "given"]
-    assert any("import torch" in source for source in given)
-    assert program.index({"role": "own", "source": "torch = 'broken'"}) < roles.index("given")
+    given = [at for at, cell in enumerate(program) if cell["role"] == "given" and "import torch" in cell["source"]]
+    assert program.index({"role": "own", "source": "torch = 'broken'"}) < given[0]
 
 
 @pytest.mark.parametrize("name", ["hw1 FINAL(2).ipynb", "a.IPYNB", "übung.ipynb"])
