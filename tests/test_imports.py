@@ -20,10 +20,10 @@ LAYERS = [
     ("showpieces",),
     ("checks",),
     ("widgets", "explorer_html", "plots", "landscapes", "patch_explorer"),
-    ("ladders", "recipes"),
+    ("ladders", "recipes", "norm_table", "semantics"),
     ("training", "evaluation"),
     ("training_state",),
-    ("attacks", "signs"),
+    ("attacks", "signs", "perception"),
     ("contract",),
     (
         "threat",
