@@ -82,7 +82,7 @@ def rows(name: str, n: int) -> Iterator[Callable[[str], None]]:
 
         def done(text: str) -> None:
             shown.write(text)
-            shown.update()
+            shown.update(1)
 
         yield done
 

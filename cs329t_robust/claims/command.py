@@ -51,12 +51,12 @@ def _measured(chosen: tuple) -> list:
     from . import ledger, report
 
     set_threads()
-    outcomes = []
+    outcomes, before = [], report.kept()
     with rows("claims", len(chosen)) as done:
         for claim in chosen:
             outcome, trace = ledger.measure(claim)
             outcomes.append(outcome)
-            done(report.told(outcome) + "\n")
+            done(report.told(outcome, before.get(claim.id)) + "\n")
             if trace:
                 print(trace, file=sys.stderr, flush=True)
     return outcomes

@@ -133,8 +133,8 @@ def _typical(
 
 
 def percent(value: float, n: int) -> str:
-    """Return a share in percent, with a decimal where `n` >= 1000 can tell one."""
-    return f"{100 * value:.{int(n >= 1000)}f}%"
+    """Return a share in percent, with a decimal where `n` >= 1000 can tell one, two from 10,000 on."""
+    return f"{100 * value:.{(n >= 1000) + (n >= 10_000)}f}%"
 
 
 def claims(lesson: str | None = None, only: str | None = None) -> tuple[Claim, ...]:

@@ -128,8 +128,8 @@ def interval(finding: Finding) -> str:
     return f"{low:.3g} to {high:.3g}{finding.unit}"
 
 
-def told(outcome: Outcome) -> str:
-    """Return an outcome for the terminal, a line for each thing it says."""
+def told(outcome: Outcome, before: dict[str, Any] | None = None) -> str:
+    """Return an outcome for the terminal, a line for each thing it says; `before` is the row that was kept of it."""
     claim, finding = outcome.claim, outcome.finding
     lines = [f"{claim.id}: {outcome.verdict}", f"  claim     {claim.says}", f"  source    {claim.source}"]
     lines.append(f"  theirs    {claim.theirs}")
@@ -141,6 +141,11 @@ def told(outcome: Outcome) -> str:
     lines.append(f"  holds if  {claim.holds_if}")
     if finding and finding.note:
         lines.append(f"  note      {finding.note}")
+    if finding and before and before["finding"]:
+        same = (before["verdict"], before["finding"]["value"]) == (outcome.verdict, finding.value)
+        lines.append(
+            f"  the docs  {'the same' if same else _ours(before) + ', ' + before['verdict']} ({before['date']})"
+        )
     return "\n".join([*lines, f"  seconds   {outcome.seconds:.1f} of CPU time"])
 
 

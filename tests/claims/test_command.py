@@ -44,6 +44,17 @@ def test_one_row_is_written_beside_those_that_are_kept(docs, capsys):
     assert (docs / "claims.md").read_text("utf-8") == page
 
 
+def test_a_second_run_is_held_against_what_was_kept(docs, capsys):
+    assert cli.main(["claims", "--only", "90.land", "--write"]) == 0
+    assert "the docs" not in capsys.readouterr().out
+    assert cli.main(["claims", "--only", "90.land"]) == 0
+    assert "  the docs  the same (" in capsys.readouterr().out
+    path = docs / "claims" / "90.json"
+    path.write_text(path.read_text("utf-8").replace("18 of 20", "17 of 20"), encoding="utf-8")
+    assert cli.main(["claims", "--only", "90.land"]) == 0
+    assert "  the docs  17 of 20 (90%), holds (" in capsys.readouterr().out
+
+
 def test_a_row_whose_claim_is_gone_is_forgotten(docs, capsys):
     (docs / "claims").mkdir()
     (docs / "claims" / "91.json").write_text('[{"id": "91.old"}]', encoding="utf-8")
