@@ -53,6 +53,16 @@ class Finding:
     unit: str = ""
     note: str = ""
 
+    def __post_init__(self) -> None:
+        """Make plain numbers of tensors, so that every finding can be kept."""
+        object.__setattr__(self, "n", int(self.n))
+        object.__setattr__(self, "holds", bool(self.holds))
+        if self.number is not None:
+            object.__setattr__(self, "number", float(self.number))
+        if self.interval is not None:
+            low, high = self.interval
+            object.__setattr__(self, "interval", (float(low), float(high)))
+
 
 @dataclass(frozen=True)
 class Claim:

@@ -69,18 +69,17 @@ def keep(outcomes: Sequence[Outcome], claims: Sequence[Claim], docs: Path = DOCS
         All that there are, in order.
     """
     rows = kept(docs) | {outcome.claim.id: as_row(outcome) for outcome in outcomes}
-    folder = docs / "claims"
-    folder.mkdir(parents=True, exist_ok=True)
-    for file in folder.glob("[0-9][0-9].json"):
-        file.unlink()
+    folder, texts = docs / "claims", {docs / "claims.md": markdown(claims, rows)}
     for lesson in sorted({claim.lesson for claim in claims}):
         mine = [rows[claim.id] for claim in claims if claim.lesson == lesson and claim.id in rows]
         if mine:
-            text = json.dumps(mine, indent=1, ensure_ascii=False) + "\n"
-            (folder / f"{lesson}.json").write_text(text, encoding="utf-8")
-    path = docs / "claims.md"
-    path.write_text(markdown(claims, rows), encoding="utf-8")
-    return path
+            texts[folder / f"{lesson}.json"] = json.dumps(mine, indent=1, ensure_ascii=False) + "\n"
+    folder.mkdir(parents=True, exist_ok=True)  # from here on nothing can fail that would lose a row
+    for path, text in texts.items():
+        path.write_text(text, encoding="utf-8")
+    for gone in set(folder.glob("[0-9][0-9].json")) - set(texts):
+        gone.unlink()
+    return docs / "claims.md"
 
 
 def markdown(claims: Sequence[Claim], rows: dict[str, dict[str, Any]]) -> str:

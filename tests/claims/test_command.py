@@ -5,6 +5,7 @@ import json
 import pytest
 
 from cs329t_robust import cli
+from cs329t_robust.claims import report
 
 
 def test_a_claim_that_does_not_hold_says_so_and_is_no_error(docs, capsys):
@@ -60,6 +61,15 @@ def test_a_row_whose_claim_is_gone_is_forgotten(docs, capsys):
     (docs / "claims" / "91.json").write_text('[{"id": "91.old"}]', encoding="utf-8")
     assert cli.main(["claims", "--only", "90.land", "--write"]) == 0
     assert [path.name for path in (docs / "claims").iterdir()] == ["90.json"]
+
+
+def test_a_row_that_cannot_be_kept_loses_no_other(docs, three, capsys, monkeypatch):
+    assert cli.main(["claims", "--only", "90.land", "--write"]) == 0
+    before = {path: path.read_text("utf-8") for path in (docs / "claims.md", docs / "claims" / "90.json")}
+    monkeypatch.setattr(report, "circumstances", lambda: {"date": object(), "machine": "", "versions": ""})
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        cli.main(["claims", "--only", "90.float", "--write"])
+    assert {path: path.read_text("utf-8") for path in before} == before
 
 
 def test_the_rows_go_to_a_file_of_their_own(docs, tmp_path, capsys):

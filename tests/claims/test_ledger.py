@@ -7,7 +7,7 @@ import torch
 
 from cs329t_robust import cli
 from cs329t_robust.claims import ledger
-from cs329t_robust.claims.ledger import Claim, mean, measure, median, share
+from cs329t_robust.claims.ledger import Claim, Finding, mean, measure, median, share
 
 CLAIMS = ledger.claims()
 
@@ -56,6 +56,13 @@ def test_a_share_carries_its_wilson_interval():
     assert finding.number == 0.9
     assert finding.interval == pytest.approx((0.596, 0.982), abs=1e-3)  # Wilson 1927, worked by hand
     assert share(246, 1000, "digits", setting="s", holds=True).value == "246 of 1000 (24.6%)"
+
+
+def test_a_finding_is_made_of_plain_numbers():
+    tensor = torch.tensor
+    found = Finding("1", tensor(3), "coins", "s", tensor(True), tensor(0.5), (tensor(0.25), tensor(0.75)))
+    assert found == Finding("1", 3, "coins", "s", True, 0.5, (0.25, 0.75))
+    assert [type(part) for part in (found.n, found.holds, found.number, *found.interval)] == [int, bool, *[float] * 3]
 
 
 def test_the_bootstrap_covers_the_mean_of_a_normal_sample_and_repeats_itself():
