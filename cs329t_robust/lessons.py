@@ -196,12 +196,27 @@ def _describe_images(cell: NotebookNode) -> None:
 
 def _with_stable_widgets(notebook: NotebookNode, title: str) -> NotebookNode:
     """Replace ipywidgets' random model ids, wherever they occur, by ids that follow from the order of creation."""
-    models = notebook.metadata.get("widgets", {}).get(WIDGETS, {}).get("state", {})
+    models = _shown_widgets(notebook)
     new = {old: sha1(f"{title} {at}".encode()).hexdigest()[:32] for at, old in enumerate(models)}
     if not new:
         return notebook
     text = re.sub(r"[0-9a-f]{32}", lambda found: new.get(found[0], found[0]), nbformat.writes(notebook))
     return nbformat.reads(text, as_version=4)
+
+
+def _shown_widgets(notebook: NotebookNode) -> dict:
+    """Return the state of the widgets that outputs show, and drop that of all others, such as a game's courier."""
+    models = notebook.metadata.get("widgets", {}).get(WIDGETS, {}).get("state", {})
+    outputs = str([cell.get("outputs", []) for cell in notebook.cells])
+    kept, seen = set(), {name for name in models if name in outputs}
+    while seen:
+        kept |= seen
+        seen = {name for one in seen for name in models if f"IPY_MODEL_{name}" in str(models[one])} - kept
+    for name in set(models) - kept:
+        del models[name]
+    if not models:
+        notebook.metadata.pop("widgets", None)
+    return models
 
 
 def _write(path: Path, notebook: NotebookNode) -> None:

@@ -218,9 +218,10 @@ def feature_maps(
 def lpips(x: Tensor, x_adv: Tensor, *, net: str = "squeeze") -> Tensor:
     """Return the learned perceptual distance LPIPS of colour images, shape (n,), if its backbone is there.
 
-    The measure is torchmetrics', which ships LPIPS's small learned weights but not the ImageNet network below
-    them; no package of this workbook does. Once torchvision has fetched that network on a machine with a connection, it lies in torch's cache
-    and this works offline. Until then it raises; `in_features` is the nearest thing that works with what ships.
+    The measure is torchmetrics', which ships LPIPS's small learned weights but not the ImageNet network below them; no
+    package of this workbook does. Once torchvision has fetched that network on a machine with a connection, it lies in
+    torch's cache and this works offline. Until then it raises; `in_features` is the nearest thing that works with what
+    ships.
 
     Parameters
     ----------

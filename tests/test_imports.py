@@ -16,14 +16,16 @@ ROOT = Path(cs329t_robust.__file__).parent
 LAYERS = [
     ("__main__",),
     ("cli",),
+    ("claims",),
     ("bench", "doctor", "grading", "lessons", "lesson_source", "checkpoints", "sign_checkpoint"),
     ("showpieces",),
     ("checks",),
-    ("widgets", "explorer_html", "plots", "landscapes", "patch_explorer"),
-    ("ladders", "recipes", "norm_table", "semantics"),
+    ("games",),
+    ("widgets", "explorer_html", "plots", "landscapes", "patch_explorer", "seeing_game", "courier"),
+    ("ladders", "recipes", "seeing_pictures", "norm_table", "semantics"),
     ("training", "evaluation"),
     ("training_state",),
-    ("attacks", "signs", "perception"),
+    ("attacks", "signs", "staircase", "perception"),
     ("contract",),
     (
         "threat",
@@ -44,6 +46,7 @@ BESIDE = {
     ("lessons", "lesson_source"),
     ("widgets", "explorer_html"),
     ("landscapes", "plots"),
+    ("seeing_game", "courier"),
     ("threat", "randomness"),
     ("threat", "projections"),
     ("data", "data_files"),
@@ -58,6 +61,8 @@ DRAWERS = {
     "plots": {"matplotlib", "IPython"},
     "landscapes": {"matplotlib"},
     "widgets": {"IPython", "ipywidgets", "anywidget"},
+    "seeing_game": {"IPython"},
+    "courier": {"anywidget"},
     "checks": {"IPython"},
     "grading": {"IPython"},  # its reader of cells with magics, which draws nothing
 }

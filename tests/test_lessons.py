@@ -71,6 +71,16 @@ def test_two_builds_are_equal_to_the_byte_with_widgets_and_pictures(home):
     assert picture.metadata["image/png"]["alt"] == "a rising line"
 
 
+def test_the_state_of_a_widget_that_is_not_shown_is_dropped(home):
+    body = cell("import ipywidgets\nhidden = ipywidgets.IntText(value=4)\nipywidgets.IntSlider(value=3)")
+    shown = nbformat.reads(built(home, body)[home / "90_tiny.ipynb"], as_version=4).metadata.widgets[WIDGETS].state
+    assert sorted(one.model_name for one in shown.values()) == ["IntSliderModel", "LayoutModel", "SliderStyleModel"]
+    nothing = nbformat.reads(
+        built(home, cell("import ipywidgets\nhidden = ipywidgets.IntText()"))[home / "90_tiny.ipynb"], 4
+    )
+    assert "widgets" not in nothing.metadata
+
+
 @pytest.mark.parametrize(
     ("code", "message"),
     [

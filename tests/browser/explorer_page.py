@@ -91,9 +91,10 @@ def check_drags(page: Page, where: str, limit_ms: float = 50) -> float:
     return p95(times)
 
 
-def contrasts(root: Locator) -> dict[str, float]:
+def contrasts(root: Locator, panel: str = ".cx-panel") -> dict[str, float]:
     """Return the WCAG contrast ratio of each visible text against the background behind it."""
-    return root.evaluate("""root => {
+    return root.evaluate(
+        """(root, panel) => {
       const parse = (text) => {
         const [r, g, b, a = 1] = text.match(/[\\d.]+/g).map(Number);
         return { rgb: [r, g, b], a };
@@ -110,13 +111,16 @@ def contrasts(root: Locator) -> dict[str, float]:
         return 0.2126 * r + 0.7152 * g + 0.0722 * b;
       };
       const found = {};
-      const walker = document.createTreeWalker(root.querySelector('.cx-panel'), NodeFilter.SHOW_TEXT);
+      const walker = document.createTreeWalker(root.querySelector(panel), NodeFilter.SHOW_TEXT);
       while (walker.nextNode()) {
         const node = walker.currentNode.parentElement;
-        if (!walker.currentNode.data.trim() || node.closest('.cx-hidden') || !node.checkVisibility()) continue;
+        const hidden = node.closest('.cx-hidden, .cg-hidden') || !node.checkVisibility();
+        if (!walker.currentNode.data.trim() || hidden) continue;
         const [a, b] = [luminance(parse(getComputedStyle(node).color).rgb), luminance(behind(node))];
         found[`${Object.keys(found).length} ${walker.currentNode.data}`] =
           (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
       }
       return found;
-    }""")
+    }""",
+        panel,
+    )
