@@ -3,7 +3,7 @@
 Results, or a model and a plane, go in; a matplotlib Figure comes out, for `plots.show`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -174,6 +174,53 @@ def distances(found: Mapping[str, Tensor], *, ylabel: str, log: bool = False) ->
     ax.yaxis.set_major_formatter("{x:g}")
     ax.set_xticklabels(found, fontsize=9)
     ax.spines[["top", "right"]].set_visible(False)
+    return fig
+
+
+def shares(
+    rows: Sequence[str],
+    panels: Mapping[str, Mapping[str, Sequence[tuple[float, tuple[float, float]]]]],
+    *,
+    xlabel: str,
+    chance: float | None = None,
+) -> Figure:
+    """Draw shares with their intervals as dots with bars: a panel for each question, a line for each row.
+
+    Parameters
+    ----------
+    rows : sequence of str
+        Names of the lines, drawn from top to bottom.
+    panels : mapping of a panel's title to a mapping of a label to one (share, (low, high)) for each row
+        Labels are told apart by marker and colour; the first two are black and grey.
+    xlabel : str
+    chance : float, optional
+        Where a dotted upright line is drawn.
+
+    Raises
+    ------
+    ValueError
+        If a label has not one share for each row.
+    """
+    fig = Figure(figsize=(WIDTH, 0.9 + 0.36 * len(rows)), layout="constrained")
+    axes = fig.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    for ax, (title, drawn) in zip(axes, panels.items(), strict=True):
+        for i, (label, values) in enumerate(drawn.items()):
+            if len(values) != len(rows):
+                raise ValueError(
+                    f"{title}, {label}: expected one share for each of the {len(rows)} rows, got {len(values)}"
+                )
+            y = np.arange(len(rows)) + (i - (len(drawn) - 1) / 2) * 0.3
+            middle, (low, high) = np.array([v for v, _ in values]), np.array([ends for _, ends in values]).T
+            reach = np.clip([middle - low, high - middle], 0, None)  # rounding may put an end past a share of 0 or 1
+            ax.errorbar(middle, y, xerr=reach, fmt="os^D"[i % 4], color=("0", "0.55")[i % 2], markersize=5, label=label)
+        if chance is not None:
+            ax.axvline(chance, color="0.6", linestyle=":", linewidth=1)
+        ax.set(xlim=(-0.03, 1.03), xlabel=xlabel, yticks=range(len(rows)), ylim=(len(rows) - 0.5, -0.5))
+        ax.set_yticklabels(rows)
+        ax.set_title(title, fontsize=10)
+        ax.spines[["top", "right"]].set_visible(False)
+    if len(next(iter(panels.values()))) > 1:
+        fig.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False, fontsize=9)
     return fig
 
 

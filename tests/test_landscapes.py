@@ -6,7 +6,7 @@ import torch
 from matplotlib.colors import to_hex
 
 from cs329t_robust import L2, Linf
-from cs329t_robust.landscapes import RIGHT, Slice, distances, lines, plane
+from cs329t_robust.landscapes import RIGHT, Slice, distances, lines, plane, shares
 from cs329t_robust.models import LinearModel
 from cs329t_robust.plots import COLOURS
 
@@ -89,3 +89,16 @@ def test_distances_count_failures_and_mark_the_median() -> None:
     assert [text.get_text() for text in ax.texts] == ["3 of 3", "1 of 3", "0 of 3"]
     assert [list(line.get_ydata()) for line in ax.lines] == [[1, 2, 4], [3], []]
     assert [bar.get_segments()[0][0][1] for bar in ax.collections] == [2, 3]
+
+
+def test_shares_draw_a_dot_and_its_interval_for_each_row():
+    panels = {"one": {"near": [(0.5, (0.4, 0.6)), (1.0, (0.9, 1.0))], "far": [(0.1, (0.0, 0.2)), (0.2, (0.1, 0.3))]}}
+    fig = shares(["a", "b"], panels, xlabel="agreement", chance=0.5)
+    (ax,) = fig.axes
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["a", "b"]
+    near, far = ax.containers
+    np.testing.assert_allclose(near.lines[0].get_xdata(), [0.5, 1.0])
+    ends = [segment[:, 0] for segment in far.lines[2][0].get_segments()]
+    np.testing.assert_allclose(ends, [[0.0, 0.2], [0.1, 0.3]], atol=1e-12)
+    with pytest.raises(ValueError, match="one, near: expected one share for each of the 1 rows, got 2"):
+        shares(["a"], panels, xlabel="agreement")
