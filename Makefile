@@ -60,6 +60,8 @@ checkpoints: $(SETUP)  ## train again the models that data/checkpoints ships, an
 		$(BIN)/cs329t train mnist --method $$method --measure 500 --out data/checkpoints/mnist_$$method.safetensors; \
 	done
 	$(BIN)/cs329t train signs --out data/checkpoints/signs.safetensors
+	$(BIN)/cs329t train dense --out data/checkpoints/dense_standard.safetensors
+	$(BIN)/cs329t train dense --method interval --out data/checkpoints/dense_interval.safetensors
 
 bench: $(BENCH)/.set-up  ## time our attacks beside three other libraries'; ARGS="--n 64 --attacks pgd" passes options on
 	$(BENCH)/bin/python -m bench.run $(ARGS)
