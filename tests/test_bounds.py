@@ -84,7 +84,7 @@ def test_exact_is_what_trying_every_case_gives(seed):
     assert found.margin == pytest.approx(every_case(model, x, y, 0.3), abs=1e-5)
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 10_000), eps=st.sampled_from([0.0, 0.03, 0.1, 0.3, 1.0]))
 def test_each_bound_is_above_the_one_before(seed, eps):
     model, x, y, threat = case(seed, eps)
@@ -104,7 +104,7 @@ def test_each_bound_is_above_the_one_before(seed, eps):
 def test_the_gaps_are_real():
     """On average over nets each step gains something, so that none of them is a copy of the next."""
     rows = []
-    for seed in range(12):
+    for seed in range(8):
         model, x, y, threat = case(seed, 0.25)
         exact = bounds.exact(model, x, y, threat=threat).margin
         rows.append(
@@ -158,7 +158,7 @@ def margin_rows(logits, y):
     return logits - logits.gather(1, y[:, None])
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_convolutions_are_bounded_too(seed):
     model, x = convolutional(seed)
     y = model(x).argmax(1)
@@ -168,9 +168,8 @@ def test_convolutions_are_bounded_too(seed):
     for i, stage in enumerate(maps):
         out = (out.relu() if i else out) @ stage.weight.T + stage.bias
     assert torch.allclose(out, model(x))
-    attack, linear, interval = (
-        b(model, x, y, threat=threat) for b in (bounds.attacked, bounds.linear, bounds.interval)
-    )
+    attack = bounds.attacked(model, x, y, threat=threat, steps=20, restarts=2)
+    linear, interval = (bound(model, x, y, threat=threat) for bound in (bounds.linear, bounds.interval))
     assert (attack <= linear + 1e-9).all()
     assert (linear < interval).all()
     exact = bounds.exact(model, x[:1], y[:1], threat=threat)
@@ -184,7 +183,7 @@ def test_the_shipped_classifier_is_certified_where_it_is_robust(digits):
     linear = bounds.linear(model, x[:2], y[:2], threat=threat)
     assert (linear < 0).all()
     assert (bounds.interval(model, x[:2], y[:2], threat=threat) > linear).all()
-    assert (bounds.attacked(model, x[:2], y[:2], threat=threat) < linear).all()
+    assert (bounds.attacked(model, x[:2], y[:2], threat=threat, steps=10, restarts=1) < linear).all()
 
 
 def test_a_radius_for_each_image():

@@ -82,8 +82,8 @@ def ready(model: nn.Module, x: Tensor, y: Tensor, threat: Threat) -> tuple[nn.Se
     if int(y.max()) >= classes:
         raise ValueError(f"y: expected labels below the model's {classes} classes, got {int(y.max())}")
     exact = copy.deepcopy(nn.Sequential(*found)).double().requires_grad_(False)
-    x, eps = x.detach().double(), threat.with_eps(threat.eps)
-    radius = per_image(eps.eps, x)
+    x = x.detach().double()
+    radius = per_image(threat.eps, x)
     return exact, y.detach().long(), Box((x - radius).clamp_min(0), (x + radius).clamp_max(1))
 
 
