@@ -64,6 +64,8 @@ checkpoints: $(SETUP)  ## train again the models that data/checkpoints ships, an
 		$(BIN)/cs329t train mnist --method $$method --measure 500 --out data/checkpoints/mnist_$$method.safetensors; \
 	done
 	$(BIN)/cs329t train signs --out data/checkpoints/signs.safetensors
+	$(BIN)/cs329t train dense --out data/checkpoints/dense_standard.safetensors
+	$(BIN)/cs329t train dense --method interval --out data/checkpoints/dense_interval.safetensors
 
 claims: $(SETUP)  ## run every claim of the ledger again, and write docs/claims.md (about 15 minutes)
 	$(BIN)/cs329t claims --write

@@ -46,7 +46,8 @@ def train_mnist(
     Parameters
     ----------
     method : str
-        One of `RECIPES`: "standard", "gaussian", "fgsm", "fast", "free", "pgd", "trades", "pgd_l2", "masked".
+        One of `RECIPES`: "standard", "gaussian", "fgsm", "fast", "free", "pgd", "trades", "pgd_l2", "interval" or
+        "masked".
     out : path
         The .safetensors file to write; its header holds the model card.
     epochs : int, optional

@@ -7,7 +7,18 @@ from pathlib import Path
 from . import __version__, scaffold
 from .claims import command as claims_command
 
-METHODS = ["standard", "gaussian", "fgsm", "fast", "free", "pgd", "trades", "pgd_l2", "masked"]  # recipes.RECIPES
+METHODS = [
+    "standard",
+    "gaussian",
+    "fgsm",
+    "fast",
+    "free",
+    "pgd",
+    "trades",
+    "pgd_l2",
+    "interval",
+    "masked",
+]  # recipes.RECIPES
 EXAMPLES = """\
 examples:
   cs329t doctor                     what is wrong with my set-up, and how do I mend it?
@@ -70,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     data.set_defaults(run=_data)
 
     train = commands.add_parser("train", help="train a model and save it with its model card")
-    train.add_argument("dataset", choices=["mnist", "signs"])
+    train.add_argument("dataset", choices=["mnist", "dense", "signs"], help="dense: digits, for a very small network")
     train.add_argument("--method", default="standard", choices=METHODS, help="how to train (default: standard)")
     train.add_argument("--eps", type=float, help="radius to train against (default: the method's own, mostly 0.3)")
     train.add_argument("--epochs", type=int, help="passes over the data (default: the method's own)")
@@ -182,6 +193,12 @@ def _train(arguments: argparse.Namespace) -> int:
         if arguments.method != "standard" or arguments.eps is not None or arguments.measure:
             raise ValueError("signs: expected no --method, --eps or --measure; they belong to mnist")
         card = train_signs(**settings, progress=sys.stderr.isatty())
+    elif arguments.dataset == "dense":
+        from .dense_checkpoint import train_dense
+
+        if arguments.measure:
+            raise ValueError("dense: expected no --measure; it belongs to mnist")
+        card = train_dense(arguments.method, eps=arguments.eps, **settings, progress=sys.stderr.isatty())
     else:
         from .checkpoints import train_mnist
 

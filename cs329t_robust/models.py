@@ -55,6 +55,31 @@ class SmallCNN(nn.Sequential):
             )
 
 
+class SmallDense(nn.Sequential):
+    """Classify 28×28 grey images with two hidden layers of 16 units: small enough for exact bounds; 13,002 parameters.
+
+    Parameters
+    ----------
+    seed : int, optional
+        As in `SmallCNN`.
+    classes : int
+        Number of logits.
+    """
+
+    def __init__(self, seed: int | None = None, classes: int = 10) -> None:
+        with torch.random.fork_rng(devices=[], enabled=seed is not None):
+            if seed is not None:
+                torch.default_generator.manual_seed(seed)
+            super().__init__(
+                nn.Flatten(),
+                nn.Linear(28 * 28, 16),
+                nn.ReLU(),
+                nn.Linear(16, 16),
+                nn.ReLU(),
+                nn.Linear(16, classes),
+            )
+
+
 class SignCNN(nn.Sequential):
     """Classify 48×48 colour pictures of road signs: three strided convolutions (16, 32, 64 channels), 96 hidden units.
 
@@ -148,6 +173,19 @@ def load(model: nn.Module, path: str | Path) -> nn.Module:
 def mnist_classifier() -> SmallCNN:
     """Return the shipped digit classifier: a `SmallCNN` trained the standard way (see data/README.md)."""
     return load(SmallCNN(seed=0), CHECKPOINTS / "mnist_standard.safetensors")
+
+
+def small_dense(method: str = "standard") -> SmallDense:
+    """Return a shipped `SmallDense`, trained the "standard" way or on "interval" bounds (see data/README.md).
+
+    Raises
+    ------
+    ValueError
+        If `method` is neither.
+    """
+    if method not in ("standard", "interval"):
+        raise ValueError(f"method: expected 'standard' or 'interval', got {method!r}")
+    return load(SmallDense(seed=0), CHECKPOINTS / f"dense_{method}.safetensors")
 
 
 def sign_classifier() -> SignCNN:

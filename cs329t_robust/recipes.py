@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .attacks import fgsm, pgd
+from .bounds import worst_logits
 from .contract import borrowed
 from .losses import cross_entropy
 from .randomness import ImageRandom, normal_like, uniform_like
@@ -107,6 +108,39 @@ def hot(model: nn.Module, x: Tensor, x_adv: Tensor, y: Tensor, *, temperature: f
     return cross_entropy(logits / temperature, y), logits
 
 
+def corner(model: nn.Module, x: Tensor, y: Tensor, *, threat: Linf) -> Tensor:
+    """Return x + ε, the upper corner of the threat's box, from which `interval` knows the whole of it: no search.
+
+    Raises
+    ------
+    ValueError
+        If the threat is not `Linf`.
+    """
+    if not isinstance(threat, Linf):
+        raise ValueError(f"threat: expected Linf, whose ball is a box, got {threat!r}")
+    return x + per_image(threat.eps, x)
+
+
+def interval(model: nn.Module, x: Tensor, x_adv: Tensor, y: Tensor, *, clean: float = 0.5) -> tuple[Tensor, Tensor]:
+    """Return the cross-entropy of the worst logits that interval bounds allow, and those logits.
+
+    The inner maximum is bounded from above, where an attack bounds it from below.
+
+    Parameters
+    ----------
+    x_adv : Tensor (n, c, h, w)
+        The upper corner of the box, as `corner` returns it.
+    clean : float in [0, 1]
+        Share of the loss that is the ordinary one at x.
+
+    References
+    ----------
+    Gowal et al. 2018, arXiv:1810.12715.
+    """
+    worst = worst_logits(model, (2 * x - x_adv).clamp_min(0), x_adv.clamp_max(1), y)
+    return clean * cross_entropy(model(x), y) + (1 - clean) * cross_entropy(worst, y), worst
+
+
 @dataclass(frozen=True)
 class Recipe:
     """Settings of `fit`, the kind of threat, and the epochs and radius at which the shipped model was trained."""
@@ -147,5 +181,6 @@ RECIPES = {
     "pgd": Recipe("PGD of 7 steps", 15, partial(pgd, steps=7), kind=Linf, eps=0.3, warm_up=0.3),
     "trades": Recipe("TRADES, β = 6", 12, away, trades, Linf, 0.3, 0.3),
     "pgd_l2": Recipe("PGD of 7 steps in L2", 8, partial(pgd, steps=7), kind=L2, eps=2.0, warm_up=0.3),
+    "interval": Recipe("interval bounds", 8, corner, interval, Linf, 0.1, 0.5),
     "masked": Recipe("a softmax that saturates: hides its gradient", 4, outer=partial(hot, temperature=100.0)),
 }

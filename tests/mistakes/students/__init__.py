@@ -42,4 +42,5 @@ from . import (  # noqa: E402
     lesson_02_projections,  # noqa: F401
     lesson_03,  # noqa: F401
     lesson_04,  # noqa: F401
+    lesson_06,  # noqa: F401
 )
