@@ -1,5 +1,9 @@
 """Device and threads, and the environment variables that choose them."""
 
+import platform
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -62,3 +66,32 @@ def test_bad_threads(monkeypatch, n):
         with pytest.raises(ValueError, match="threads: expected a whole number >= 1, got"):
             runtime.set_threads()
     assert torch.get_num_threads() == before
+
+
+FAULTS = """
+import resource, sys
+from cs329t_robust import runtime
+if sys.argv[1] == "keep":
+    assert runtime.keep_memory()
+for _ in range(20):
+    blocks = [bytearray(1 << 20) for _ in range(40)]
+    del blocks
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can be told to keep freed memory")
+def test_kept_memory_is_not_faulted_in_again():
+    """40 MB freed and taken again 20 times: 200,000 pages of 4 KiB without the switch, a twentieth with it."""
+
+    def faults(manner):
+        command = [sys.executable, "-c", FAULTS, manner]
+        return int(subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout)
+
+    gone, kept = faults("give back"), faults("keep")
+    assert gone - kept > 100_000
+
+
+def test_where_the_c_library_has_no_switch_nothing_happens(monkeypatch):
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert runtime.keep_memory() is False

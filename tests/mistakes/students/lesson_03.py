@@ -340,9 +340,17 @@ def printed_dot_products(x, palette):
 # 03.5 paste(x, patch, top, left) -> images
 
 
+def pad_and_paste(x, patch, top, left):
+    side = patch.shape[1]
+    big = F.pad(x, (side, side, side, side))
+    t, l = top + side, left + side
+    big[:, :, t : t + side, l : l + side] = patch
+    return big[:, :, side:-side, side:-side].clone()
+
+
 @wrong("03.5", "swapped")
 def paste_swapped(x, patch, top, left):
-    return paste_padded(x, patch, left, top)
+    return pad_and_paste(x, patch, left, top)
 
 
 @wrong("03.5", "slices|sticks out")
@@ -373,12 +381,12 @@ def paste_wraps(x, patch, top, left):
 
 @wrong("03.5", "middle|corner")
 def paste_centred(x, patch, top, left):
-    return paste_padded(x, patch, top - patch.shape[1] // 2, left - patch.shape[2] // 2)
+    return pad_and_paste(x, patch, top - patch.shape[1] // 2, left - patch.shape[2] // 2)
 
 
 @wrong("03.5", "added|opaque")
 def paste_plus(x, patch, top, left):
-    return (x + paste_padded(torch.zeros_like(x), patch, top, left)).clamp(0, 1)
+    return (x + pad_and_paste(torch.zeros_like(x), patch, top, left)).clamp(0, 1)
 
 
 @wrong("03.5", "pushed back")
@@ -391,12 +399,8 @@ def paste_inside(x, patch, top, left):
 
 
 @right("03.5")
-def paste_padded(x, patch, top, left):
-    side = patch.shape[1]
-    big = F.pad(x, (side, side, side, side))
-    t, l = top + side, left + side
-    big[:, :, t : t + side, l : l + side] = patch
-    return big[:, :, side:-side, side:-side].clone()
+def paste_with_padding(x, patch, top, left):
+    return pad_and_paste(x, patch, top, left)
 
 
 @right("03.5")
