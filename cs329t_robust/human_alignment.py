@@ -145,7 +145,7 @@ class Standing:
 
 
 def standing(model: nn.Module, x: Tensor, y: Tensor) -> Standing:
-    """Measure accuracy, robust accuracy (PGD-40, L∞ 0.2 and L2 2.0), alignment and how well its synthesis is read."""
+    """Measure accuracy, robust accuracy (PGD-40, L∞ 0.3 and L2 2.0), alignment and how well its synthesis is read."""
 
     def attacked(threat: Threat) -> Accuracy:
         def search(model: Model, x: Tensor, y: Tensor, *, threat: Threat) -> Tensor:
@@ -156,7 +156,7 @@ def standing(model: nn.Module, x: Tensor, y: Tensor) -> Standing:
     target = others(y)
     return Standing(
         accuracy(model, x, y),
-        attacked(Linf(0.2)),
+        attacked(Linf(0.3)),
         attacked(L2(2.0)),
         gradient_measures(model, x, y)["along x"],
         read_as(synthesise(model, x, target), target),
