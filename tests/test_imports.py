@@ -17,6 +17,7 @@ LAYERS = [
     ("__main__",),
     ("cli",),
     ("claims",),
+    ("capstone",),
     ("bench", "doctor", "grading", "lessons", "lesson_source", "checkpoints", "sign_checkpoint"),
     ("showpieces",),
     ("checks",),
