@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from . import __version__, scaffold
+from .capstone import command as capstone_command
 from .claims import command as claims_command
 
 METHODS = [
@@ -32,6 +33,7 @@ examples:
   cs329t lessons --only 02          build a lesson's notebooks from its source, and run them
   cs329t lessons --check            are the notebooks what their sources make?
   cs329t new-exercise 03 haze       lay out an exercise, with checks and tests
+  cs329t score my_entry --board leaderboard.jsonl   score a capstone submission
   cs329t claims --only 03.glasses   run one claim of the lecture: does it hold?
   cs329t status                     which exercises are done, partly done, open?
   cs329t update ../new-release      bring a new release into my notebooks; my answers stay
@@ -133,6 +135,7 @@ def _parser() -> argparse.ArgumentParser:
     patch.set_defaults(run=_patch)
 
     claims_command.add_parser(commands)
+    capstone_command.add_parsers(commands)
 
     status = commands.add_parser("status", help="how far have I come? read from the notebooks, nothing is sent")
     status.add_argument("--lessons", type=Path, metavar="DIR", help="the notebooks (default: the workbook's own)")

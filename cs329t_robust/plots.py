@@ -146,6 +146,40 @@ def predictions(
     return fig
 
 
+def attributions(x: Tensor, values: Mapping[str, Tensor], changed: Tensor | None = None) -> Figure:
+    """Draw a row for each image: the image, the `changed` one if there is one, and its attributions.
+
+    Parameters
+    ----------
+    x : Tensor (n, c, h, w)
+    values : mapping of a column's title to Tensor (n, c, h, w)
+        Orange is positive, purple negative, white zero; each picture has its own scale. Channels are added up.
+    changed : Tensor (n, c, h, w), optional
+
+    Raises
+    ------
+    ValueError
+        If shapes do not agree.
+    """
+    _check_images("x", x)
+    given = {"image x": x} | ({} if changed is None else {"image x′": changed})
+    for name, tensor in (*given.items(), *values.items()):
+        if tensor.shape != x.shape:
+            raise ValueError(f"{name}: expected the shape of x, {tuple(x.shape)}, got {tuple(tensor.shape)}")
+    columns = len(given) + len(values)
+    fig, axes = _axes(len(x), columns, WIDTH / max(columns, 5) + (0.3 if len(x) == 1 else 0.05))
+    for i, row in enumerate(axes):
+        for ax, (name, tensor) in zip(row, given.items(), strict=False):
+            _picture(ax, tensor[i], name if i == 0 else "")
+        for ax, (name, tensor) in zip(row[len(given) :], values.items(), strict=True):
+            pixels = tensor[i].detach().cpu().float().sum(0)
+            scale = pixels.abs().max().item() or 1
+            ax.imshow(pixels.numpy(), cmap="PuOr_r", vmin=-scale, vmax=scale, interpolation="nearest")
+            ax.set_title(name if i == 0 else "", fontsize=10)
+            ax.axis("off")
+    return fig
+
+
 def probabilities(p: Mapping[str, Tensor], names: Sequence[str]) -> Figure:
     """Draw probabilities (k,) of k classes as groups of bars; keys are "clean", "adversarial", … of `COLOURS`."""
     fig, ((ax,),) = _axes(1, 1, 2.8)

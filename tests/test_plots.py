@@ -189,3 +189,14 @@ def test_drawing_changes_nothing_it_is_given():
     assert torch.equal(x, before)
     assert x.requires_grad
     assert z.grad is None
+
+
+def test_attributions_draw_a_row_for_each_image_and_refuse_other_shapes():
+    x = torch.rand(3, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    fig = plots.attributions(x, {"a": x - 0.5, "b": -x}, changed=x.flip(0))
+    assert len(fig.axes) == 3 * 4
+    assert [ax.get_title() for ax in fig.axes[:4]] == ["image x", "image x′", "a", "b"]
+    drawn = fig.axes[2].images[0]
+    assert drawn.get_clim()[0] == -drawn.get_clim()[1]
+    with pytest.raises(ValueError, match="a: expected the shape of x"):
+        plots.attributions(x, {"a": x[:, :, 1:]})

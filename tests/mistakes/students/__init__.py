@@ -43,4 +43,5 @@ from . import (  # noqa: E402
     lesson_03,  # noqa: F401
     lesson_04,  # noqa: F401
     lesson_06,  # noqa: F401
+    lesson_09,  # noqa: F401
 )
