@@ -107,6 +107,27 @@ def hot(model: nn.Module, x: Tensor, x_adv: Tensor, y: Tensor, *, temperature: f
     return cross_entropy(logits / temperature, y), logits
 
 
+def first_collapse(one_step: Tensor, many_steps: Tensor) -> int | None:
+    """Return the first epoch, counted from 1, after which a network withstands one step of attack but not many.
+
+    Parameters
+    ----------
+    one_step, many_steps : Tensor (epochs,)
+        Robust accuracy after each epoch under FGSM and under PGD, at the radius that is trained.
+
+    Returns
+    -------
+    int or None
+        The first epoch with at least 50% under one step and less than half of that under many; None if there is none.
+
+    References
+    ----------
+    Wong, Rice & Kolter 2020, arXiv:2001.03994, section 5 ("catastrophic overfitting").
+    """
+    collapsed = (one_step >= 0.5) & (many_steps < 0.5 * one_step)
+    return int(collapsed.nonzero()[0]) + 1 if bool(collapsed.any()) else None
+
+
 @dataclass(frozen=True)
 class Recipe:
     """Settings of `fit`, the kind of threat, and the epochs and radius at which the shipped model was trained."""
