@@ -19,7 +19,7 @@ LAYERS = [
     ("bench", "doctor", "grading", "lessons", "lesson_source", "checkpoints", "sign_checkpoint"),
     ("showpieces",),
     ("checks",),
-    ("widgets", "explorer_html", "plots", "landscapes", "patch_explorer"),
+    ("widgets", "explorer_html", "plots", "landscapes", "patch_explorer", "curve_explorer", "live_training"),
     ("ladders", "recipes"),
     ("training", "evaluation"),
     ("training_state",),
@@ -44,6 +44,8 @@ BESIDE = {
     ("lessons", "lesson_source"),
     ("widgets", "explorer_html"),
     ("landscapes", "plots"),
+    ("curve_explorer", "plots"),
+    ("live_training", "plots"),
     ("threat", "randomness"),
     ("threat", "projections"),
     ("data", "data_files"),
@@ -57,6 +59,7 @@ DRAWING = {"matplotlib", "IPython", "ipywidgets", "anywidget"}
 DRAWERS = {
     "plots": {"matplotlib", "IPython"},
     "landscapes": {"matplotlib"},
+    "live_training": {"matplotlib", "IPython"},
     "widgets": {"IPython", "ipywidgets", "anywidget"},
     "checks": {"IPython"},
     "grading": {"IPython"},  # its reader of cells with magics, which draws nothing
