@@ -163,7 +163,7 @@ RECIPES = {
     "standard": Recipe("plain cross-entropy", 2),
     "gaussian": Recipe("Gaussian noise, σ = 0.3", 4, partial(noise, sigma=0.3)),
     "fgsm": Recipe("FGSM without a random start, which collapses", 4, fgsm, kind=Linf, eps=0.3, warm_up=0.3),
-    "fast": Recipe("one step from a random start", 6, fast, kind=Linf, eps=0.3, warm_up=0.3),
+    "fast": Recipe("one step from a random start", 5, fast, kind=Linf, eps=0.3, warm_up=0.3),
     "free": Recipe("each batch replayed 8 times", 2, kind=Linf, eps=0.3, warm_up=0.3, replays=8),
     "pgd": Recipe("PGD of 7 steps", 15, partial(pgd, steps=7), kind=Linf, eps=0.3, warm_up=0.3),
     "trades": Recipe("TRADES, β = 6", 12, away, trades, Linf, 0.3, 0.3),
