@@ -76,6 +76,19 @@ def noisy_alpha(x, sigma, generator):
 # 05.2 inner_max(model, x, y, delta, eps, step_size, steps) -> images
 
 
+def climb(model, x, y, delta, eps, step_size, steps):
+    was = model.training
+    model.eval()
+    z = (x + delta).clamp(0, 1)
+    for _ in range(steps):
+        z = z.detach().requires_grad_()
+        (g,) = torch.autograd.grad(F.cross_entropy(model(z), y, reduction="sum"), z)
+        z = z.detach() + step_size * g.sign()
+        z = torch.min(torch.max(z, x - eps), x + eps).clamp(0, 1)
+    model.train(was)
+    return z.detach()
+
+
 @wrong("05.2", "train mode")
 def inner_in_train_mode(model, x, y, delta, eps, step_size, steps):
     z = (x + delta).clamp(0, 1)
@@ -101,12 +114,12 @@ def inner_left_in_eval(model, x, y, delta, eps, step_size, steps):
 
 @wrong("05.2", "starts at x")
 def inner_without_start(model, x, y, delta, eps, step_size, steps):
-    return inner_right_detached(model, x, y, torch.zeros_like(delta), eps, step_size, steps)
+    return climb(model, x, y, torch.zeros_like(delta), eps, step_size, steps)
 
 
 @wrong("05.2", "minimum|made easy")
 def inner_descends(model, x, y, delta, eps, step_size, steps):
-    return inner_right_detached(model, x, y, delta, eps, -step_size, steps)
+    return climb(model, x, y, delta, eps, -step_size, steps)
 
 
 @wrong("05.2", "beyond ε|ball")
@@ -137,26 +150,17 @@ def inner_keeps_the_graph(model, x, y, delta, eps, step_size, steps):
 
 @wrong("05.2", "δ alone|perturbation")
 def inner_delta(model, x, y, delta, eps, step_size, steps):
-    return inner_right_detached(model, x, y, delta, eps, step_size, steps) - x
+    return climb(model, x, y, delta, eps, step_size, steps) - x
 
 
 @wrong("05.2", "Only one step")
 def inner_returns_early(model, x, y, delta, eps, step_size, steps):
-    return inner_right_detached(model, x, y, delta, eps, step_size, 1)
+    return climb(model, x, y, delta, eps, step_size, 1)
 
 
 @right("05.2")
 def inner_right_detached(model, x, y, delta, eps, step_size, steps):
-    was = model.training
-    model.eval()
-    z = (x + delta).clamp(0, 1)
-    for _ in range(steps):
-        z = z.detach().requires_grad_()
-        (g,) = torch.autograd.grad(F.cross_entropy(model(z), y, reduction="sum"), z)
-        z = z.detach() + step_size * g.sign()
-        z = torch.min(torch.max(z, x - eps), x + eps).clamp(0, 1)
-    model.train(was)
-    return z.detach()
+    return climb(model, x, y, delta, eps, step_size, steps)
 
 
 @right("05.2")
