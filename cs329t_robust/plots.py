@@ -247,7 +247,7 @@ def keyword(label: str) -> str:
 
 
 def _colour(key: str) -> str:
-    known = METHODS | COLOURS
+    known = COLOURS | METHODS
     if key not in known:
         raise ValueError(f"colours: expected a name that starts with one of {', '.join(known)}, got {key!r}")
     return known[key]
