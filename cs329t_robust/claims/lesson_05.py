@@ -104,41 +104,41 @@ def price() -> Finding:
 
 CLAIMS = (
     Claim(
-        "05.standard", "Standard training gives a network that can be broken", LECTURE, "no number given",
+        "05.standard", "Standard training gives a network that can be broken.", LECTURE, "no number given",
         "PGD leaves less than 5% right within L∞ 0.3", standard,
     ),
     Claim(
-        "05.noise-noise", "Training on Gaussian noise makes a network safe from Gaussian noise", LECTURE, "no number given",
+        "05.noise-noise", "Training on Gaussian noise makes a network safe from Gaussian noise.", LECTURE, "no number given",
         "at least 95% right under fresh noise of the same σ", noise_against_noise,
     ),
     Claim(
-        "05.noise-adversary", "Training on Gaussian noise trains robustly", LECTURE, "no number given",
+        "05.noise-adversary", "Training on Gaussian noise trains robustly.", LECTURE, "no number given",
         "PGD leaves at least half right within L∞ 0.3", noise_against_adversary,
     ),
     Claim(
-        "05.minmax", "Training on worst-case perturbations actually leads to robust models",
+        "05.minmax", "Training on worst-case perturbations actually leads to robust models.",
         f"{LECTURE}; Madry et al. 2018, arXiv:1706.06083", "92.5% under PGD-100 (the authors' MNIST challenge), L∞ 0.3",
         "PGD leaves at least 85% right within L∞ 0.3", partial(robust, "pgd", 0.85),
     ),
     Claim(
-        "05.collapse", "Training with FGSM alone ends in a network that withstands FGSM and nothing else", WONG,
+        "05.collapse", "Training with FGSM alone ends in a network that withstands FGSM and nothing else.", WONG,
         "no number for MNIST; 0% under PGD on CIFAR-10", "at least 80% right under FGSM and less than 10% under PGD, L∞ 0.3", collapse,
     ),
     Claim(
-        "05.random-start", "A random start mends FGSM training at the same price", WONG, "no number compared",
+        "05.random-start", "A random start mends FGSM training at the same price.", WONG, "no number compared",
         "PGD leaves at least 60% right within L∞ 0.3", partial(robust, "fast", 0.6),
     ),
     Claim(
-        "05.trades", "Asking for the same answer at x and x + δ makes a network robust", "Zhang et al. 2019, arXiv:1901.08573",
+        "05.trades", "Asking for the same answer at x and x + δ makes a network robust.", "Zhang et al. 2019, arXiv:1901.08573",
         "no number compared", "PGD leaves at least 85% right within L∞ 0.3", partial(robust, "trades", 0.85),
     ),
     Claim(
-        "05.turned", "A network that is robust to changes of pixels is not thereby robust to rotations",
+        "05.turned", "A network that is robust to changes of pixels is not thereby robust to rotations.",
         "Engstrom et al. 2019, arXiv:1712.02779", "no number compared",
         "less than 20% right in the worst pose", turned,
     ),
     Claim(
-        "05.price", "Adversarial training takes 3 to 30 times as long", "Shafahi et al. 2019, arXiv:1904.12843", "3 to 30 times",
+        "05.price", "Adversarial training takes 3 to 30 times as long.", "Shafahi et al. 2019, arXiv:1904.12843", "3 to 30 times",
         "passes through the network for each batch: 3 to 30 times those of standard training", price,
     ),
 )  # fmt: skip
