@@ -59,8 +59,8 @@ site: $(SETUP) $(WEBSITE)/.set-up  ## the lessons as static pages in build/site;
 lessons: $(SETUP)  ## build the notebooks from lessons/source
 	$(BIN)/cs329t lessons
 
-checkpoints: $(SETUP)  ## train again the models that data/checkpoints ships, and measure them (about an hour)
-	@for method in standard fgsm masked pgd; do \
+checkpoints: $(SETUP)  ## train again the models that data/checkpoints ships, and measure them (about two hours)
+	@for method in standard gaussian fgsm fast masked pgd trades pgd_l2; do \
 		$(BIN)/cs329t train mnist --method $$method --measure 500 --out data/checkpoints/mnist_$$method.safetensors; \
 	done
 	$(BIN)/cs329t train signs --out data/checkpoints/signs.safetensors

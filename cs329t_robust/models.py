@@ -170,9 +170,28 @@ def load(model: nn.Module, path: str | Path) -> nn.Module:
     return model.eval()
 
 
-def mnist_classifier() -> SmallCNN:
-    """Return the shipped digit classifier: a `SmallCNN` trained the standard way (see data/README.md)."""
-    return load(SmallCNN(seed=0), CHECKPOINTS / "mnist_standard.safetensors")
+def mnist_classifier(method: str = "standard") -> SmallCNN:
+    """Return a shipped digit classifier: a `SmallCNN` trained by `method`, one of `recipes` (see data/README.md).
+
+    Raises
+    ------
+    ValueError
+        If no digit classifier trained by that method is shipped.
+    """
+    shipped = sorted(path.stem.removeprefix("mnist_") for path in CHECKPOINTS.glob("mnist_*.safetensors"))
+    shipped = [name for name in shipped if "." not in name]
+    if method not in shipped:
+        raise ValueError(f"method: expected a shipped digit classifier, one of {', '.join(shipped)}, got {method!r}")
+    return load(SmallCNN(seed=0), CHECKPOINTS / f"mnist_{method}.safetensors")
+
+
+def mnist_card(method: str = "standard") -> dict[str, str]:
+    """Return the model card of a shipped digit classifier: how it was made, and what was measured when it was."""
+    from safetensors import safe_open
+
+    mnist_classifier(method)
+    with safe_open(CHECKPOINTS / f"mnist_{method}.safetensors", "pt") as file:
+        return dict(file.metadata())
 
 
 def small_dense(method: str = "standard") -> SmallDense:

@@ -19,6 +19,10 @@ from .evaluation import Curve
 COLOURS = {"clean": "#0072B2", "adversarial": "#D55E00", "certified": "#009E73", "second": "#CC79A7"}
 COLOURS |= {"noise": "#666666"}
 MARKERS = dict(zip(COLOURS, "os^Dx", strict=True))
+# how a network was trained, where several are compared
+METHODS = {"standard": "#0072B2", "gaussian": "#666666", "fgsm": "#D55E00", "fast": "#E69F00"}
+METHODS |= {"pgd": "#000000", "trades": "#CC79A7"}
+MARKERS |= dict(zip(METHODS, "osX^Dv", strict=True))
 WIDTH = 9.0  # inches: the width of a notebook's output
 SMALL = 64  # images up to this side are drawn with hard pixel edges
 
@@ -197,11 +201,11 @@ def probabilities(p: Mapping[str, Tensor], names: Sequence[str]) -> Figure:
 
 
 def curves(lines: Mapping[str, Curve], *, chance: float, denominator: int | None = None) -> Figure:
-    """Draw accuracy against eps with 95% intervals and the chance line; keys pick `COLOURS` by their first word."""
+    """Draw accuracy against eps with 95% intervals and chance line; a key's first word picks its colour."""
     fig, ((ax,),) = _axes(1, 1, 3.4)
     unit = denominator or 1
     for label, curve in lines.items():
-        key = label.split()[0].strip(",:").lower()
+        key = keyword(label)
         eps, acc = np.array(curve.eps) * unit, np.array([float(a) for a in curve.accuracy])
         low, high = np.array([a.interval for a in curve.accuracy]).T
         name = f"{label} (n = {curve.accuracy[0].n})"
@@ -271,10 +275,16 @@ def _bars(ax: Axes, labels: Sequence[str], p: Sequence[float], colour: str) -> N
     ax.set(xlim=(0, 1), ylim=(len(p) - 0.5, -0.5), xticks=[], yticks=[])
 
 
+def keyword(label: str) -> str:
+    """Return the first word of a label, which picks its colour."""
+    return label.split()[0].strip(",:").lower()
+
+
 def _colour(key: str) -> str:
-    if key not in COLOURS:
-        raise ValueError(f"colours: expected a name that starts with one of {', '.join(COLOURS)}, got {key!r}")
-    return COLOURS[key]
+    known = COLOURS | METHODS
+    if key not in known:
+        raise ValueError(f"colours: expected a name that starts with one of {', '.join(known)}, got {key!r}")
+    return known[key]
 
 
 def _check_images(name: str, x: Tensor) -> None:

@@ -141,6 +141,27 @@ def interval(model: nn.Module, x: Tensor, x_adv: Tensor, y: Tensor, *, clean: fl
     return clean * cross_entropy(model(x), y) + (1 - clean) * cross_entropy(worst, y), worst
 
 
+def first_collapse(one_step: Tensor, many_steps: Tensor) -> int | None:
+    """Return the first epoch, counted from 1, after which a network withstands one step of attack but not many.
+
+    Parameters
+    ----------
+    one_step, many_steps : Tensor (epochs,)
+        Robust accuracy after each epoch under FGSM and under PGD, at the radius that is trained.
+
+    Returns
+    -------
+    int or None
+        The first epoch with at least 50% under one step and less than half of that under many; None if there is none.
+
+    References
+    ----------
+    Wong, Rice & Kolter 2020, arXiv:2001.03994, section 5 ("catastrophic overfitting").
+    """
+    collapsed = (one_step >= 0.5) & (many_steps < 0.5 * one_step)
+    return int(collapsed.nonzero()[0]) + 1 if bool(collapsed.any()) else None
+
+
 @dataclass(frozen=True)
 class Recipe:
     """Settings of `fit`, the kind of threat, and the epochs and radius at which the shipped model was trained."""
@@ -176,7 +197,7 @@ RECIPES = {
     "standard": Recipe("plain cross-entropy", 2),
     "gaussian": Recipe("Gaussian noise, σ = 0.3", 4, partial(noise, sigma=0.3)),
     "fgsm": Recipe("FGSM without a random start, which collapses", 4, fgsm, kind=Linf, eps=0.3, warm_up=0.3),
-    "fast": Recipe("one step from a random start", 6, fast, kind=Linf, eps=0.3, warm_up=0.3),
+    "fast": Recipe("one step from a random start", 5, fast, kind=Linf, eps=0.3, warm_up=0.3),
     "free": Recipe("each batch replayed 8 times", 2, kind=Linf, eps=0.3, warm_up=0.3, replays=8),
     "pgd": Recipe("PGD of 7 steps", 15, partial(pgd, steps=7), kind=Linf, eps=0.3, warm_up=0.3),
     "trades": Recipe("TRADES, β = 6", 12, away, trades, Linf, 0.3, 0.3),

@@ -96,6 +96,12 @@ def test_trades_is_its_formula(digits):
     assert torch.equal(logits, model(x_adv))
 
 
+def test_a_collapse_is_high_under_one_step_and_low_under_many():
+    weak, strong = torch.tensor([0.4, 0.8, 0.9, 0.9]), torch.tensor([0.1, 0.7, 0.4, 0.0])
+    assert recipes.first_collapse(weak, strong) == 3
+    assert recipes.first_collapse(weak[:2], strong[:2]) is None
+
+
 @pytest.mark.slow
 def test_adversarial_training_makes_digits_robust():
     """3,000 images and 6 epochs at ε = 0.1 are enough to see it; standard training on as many is far below."""

@@ -19,6 +19,10 @@ TRAIN_MODE = (
     "The model came in eval mode and was left in train mode: dropout is on and BatchNorm's statistics move. "
     "Leave model.train() out."
 )
+EVAL_MODE = (
+    "The model came in train mode and was left in eval mode: the training that goes on would be another one. "
+    "Put it back: model.train(was) with was = model.training."
+)
 WEIGHTS = "The model's weights or statistics are not what they were: an attack changes the input, never the model."
 GRAPH = "The result still hangs on the autograd graph (requires_grad is True), so memory grows with every call. Return it detached: .detach()."
 FROZEN = "The model's parameters were left with requires_grad switched; put it back, or better leave it alone."
@@ -42,8 +46,13 @@ class Conduct:
             sentences.append(sentence)
 
 
-def observed(function: Callable[..., Any], args: tuple, conduct: Conduct, keeps_graph: bool = False) -> Any:
-    """Call ``function(*args)``, note in `conduct` what it did besides answering, and return a copy of its answer."""
+def observed(
+    function: Callable[..., Any], args: tuple, conduct: Conduct, keeps_graph: bool = False, trains: bool = False
+) -> Any:
+    """Call ``function(*args)``, note in `conduct` what it did besides answering, and return a copy of its answer.
+
+    Where the function `trains`, the model's weights and their gradients are what it is for, and none of its conduct.
+    """
     names = list(inspect.signature(function).parameters) if _readable(function) else [f"argument {i}" for i in range(9)]
     tensors = [(name, arg, arg.clone()) for name, arg in zip(names, args, strict=False) if isinstance(arg, Tensor)]
     models = [(arg, _state(arg)) for arg in args if isinstance(arg, nn.Module)]
@@ -56,12 +65,12 @@ def observed(function: Callable[..., Any], args: tuple, conduct: Conduct, keeps_
     for model, before in models:
         after = _state(model)
         if after["modes"] != before["modes"]:
-            conduct.add(conduct.faults, TRAIN_MODE)
-        if any(not torch.equal(a, b) for a, b in zip(after["values"], before["values"], strict=True)):
+            conduct.add(conduct.faults, EVAL_MODE if before["modes"][0] else TRAIN_MODE)
+        if not trains and any(not torch.equal(a, b) for a, b in zip(after["values"], before["values"], strict=True)):
             conduct.add(conduct.faults, WEIGHTS)
         if after["flags"] != before["flags"]:
             conduct.add(conduct.faults, FROZEN)
-        elif after["gradients"] != before["gradients"]:
+        elif not trains and after["gradients"] != before["gradients"]:
             conduct.add(conduct.notes, NOTE_WEIGHT_GRADIENTS)
     if isinstance(answer, Tensor) and answer.requires_grad and not keeps_graph:
         conduct.add(conduct.faults, GRAPH)

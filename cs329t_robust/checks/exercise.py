@@ -113,6 +113,9 @@ class Exercise:
         Which argument the answer is shaped like.
     keeps_graph : bool
         The answer may stay on the autograd graph (a loss must, an adversarial image must not).
+    after : callable, optional
+        For a function that trains: ``after(*args)``, called once it has run, is what is measured in place of what it
+        returned, such as the model's new weights. The model may then change.
     """
 
     id: str
@@ -126,6 +129,12 @@ class Exercise:
     like: int = 1
     keeps_graph: bool = False
     parts: Parts | None = None
+    after: Function | None = None
+
+    def answer(self, function: Function, args: tuple) -> Any:
+        """Call ``function(*args)`` and return what is measured of it."""
+        answer = function(*args)
+        return self.after(*args) if self.after else answer
 
     @property
     def points(self) -> int:
@@ -145,8 +154,9 @@ class Exercise:
             problem = self._call_problem(function)
             if problem:
                 return self._broken(problem)
+            cases = self.cases(seed)
             try:
-                answers = [observed(function, args, conduct, self.keeps_graph) for args in self.cases(seed)]
+                answers = [observed(function, args, conduct, self.keeps_graph, bool(self.after)) for args in cases]
             except NotImplementedError:
                 return self._open()
             except (Exception, SystemExit) as error:
@@ -155,13 +165,18 @@ class Exercise:
                 return self._broken(*([told[0], *named] if named else told), *conduct.faults)
             if all(answer is None for answer in answers) and _does_nothing(function):
                 return self._open()
+            if self.after:
+                answers = [self.after(*args) for args in cases]
             return self._measured(function, answers, conduct, seed)
 
     def _measured(self, function: Function, answers: list, conduct: Conduct, seed: int) -> Report:
         cases = self.cases(seed)
-        expected = [self.reference(*args) for args in self.cases(seed)]
+        expected = [self.answer(self.reference, args) for args in self.cases(seed)]
         try:
-            usable = [checked(a, args[self.like], self.returns) for a, args in zip(answers, cases, strict=True)]
+            usable = [
+                a if self.after else checked(a, args[self.like], self.returns)
+                for a, args in zip(answers, cases, strict=True)
+            ]
         except WrongType as error:
             named = self.recognise(answers, expected, seed)
             return self._broken(*(named or [_sentence(str(error))]), *conduct.faults)
@@ -208,7 +223,7 @@ class Exercise:
     def _behaves_so(self, mistake: Mistake, answers: list, seed: int, view: Callable[[list], list]) -> bool:
         torch.default_generator.manual_seed(seed)
         try:
-            seen = (frozen(mistake.wrong(*args)) for args in self.cases(seed))
+            seen = (frozen(self.answer(mistake.wrong, args)) for args in self.cases(seed))
             return all(agree(view([a]), view([b])) for a, b in zip(seen, answers, strict=True))
         except RAISED:
             return False
@@ -229,7 +244,7 @@ class Exercise:
         """Say so if a second call on the same inputs gives another answer."""
         torch.default_generator.manual_seed(seed + 1)
         try:
-            again = [frozen(function(*args)) for args in self.cases(seed)]
+            again = [frozen(self.answer(function, args)) for args in self.cases(seed)]
         except (Exception, SystemExit):
             return [UNSTEADY]
         return [] if agree(again, answers) else [UNSTEADY]

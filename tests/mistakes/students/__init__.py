@@ -42,6 +42,7 @@ from . import (  # noqa: E402
     lesson_02_projections,  # noqa: F401
     lesson_03,  # noqa: F401
     lesson_04,  # noqa: F401
+    lesson_05,  # noqa: F401
     lesson_06,  # noqa: F401
     lesson_09,  # noqa: F401
 )

@@ -1,0 +1,9 @@
+"""The exercises of lesson 05: robust training."""
+
+from .collapse import FAST, FIRST_COLLAPSE
+from .inner import INNER_MAX
+from .noise import NOISY
+from .outer import OUTER_MIN
+from .trades import TRADES_LOSS
+
+EXERCISES = [NOISY, INNER_MAX, OUTER_MIN, FIRST_COLLAPSE, FAST, TRADES_LOSS]
