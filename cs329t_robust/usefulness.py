@@ -49,9 +49,7 @@ def usefulness(feature: Feature, x: Tensor, y: Tensor) -> float:
     return (_signs(x, y) * _values(feature, x)).mean().item()
 
 
-def robust_usefulness(
-    feature: Feature, x: Tensor, y: Tensor, threat: Threat, *, steps: int = 40, seed: int = 0
-) -> float:
+def robust_usefulness(feature: Feature, x: Tensor, y: Tensor, threat: Threat, *, steps: int = 40) -> float:
     """Return E[min over δ ∈ Δ of y·f(x + δ)], the minimum as PGD finds it: an upper bound of the true one.
 
     Parameters
@@ -62,7 +60,7 @@ def robust_usefulness(
         As in `usefulness`.
     threat : Linf or L2
     steps : int
-        Of PGD; each image keeps the lowest value met, its own included.
+        Of PGD from the image itself; each keeps the lowest value met, its own included.
     """
     sign = _signs(x, y)
 
@@ -73,7 +71,7 @@ def robust_usefulness(
     def against(logits: Tensor, label: Tensor) -> Tensor:
         return -logits.gather(1, label[:, None])[:, 0]
 
-    x_adv = pgd(both, x, (sign > 0).long(), threat=threat, steps=steps, loss=against, seed=seed)
+    x_adv = pgd(both, x, (sign > 0).long(), threat=threat, steps=steps, loss=against, random_start=False)
     return torch.minimum(sign * _values(feature, x), sign * _values(feature, x_adv)).mean().item()
 
 

@@ -125,7 +125,7 @@ def test_robustify_comes_closer_and_is_the_same_in_any_batch(digits, monkeypatch
     assert all((a != b).any() for a, b in zip(start, x, strict=True))
     before, after = ((g(z) - g(x)).norm(dim=1) for z in (start, found))
     assert (after < before).all()
-    assert after.mean() < 0.3 * before.mean()
+    assert after.mean() < 0.6 * before.mean()
     assert 0 <= found.min() <= found.max() <= 1
     from cs329t_robust.attacks import rows
 

@@ -18,6 +18,7 @@ LAYERS = [
     ("cli",),
     ("bench", "doctor", "grading", "lessons", "lesson_source", "checkpoints", "sign_checkpoint"),
     ("showpieces",),
+    ("reproduce",),
     ("checks",),
     ("widgets", "explorer_html", "plots", "landscapes", "patch_explorer"),
     ("ladders", "recipes", "usefulness"),
