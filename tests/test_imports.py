@@ -16,6 +16,7 @@ ROOT = Path(cs329t_robust.__file__).parent
 LAYERS = [
     ("__main__",),
     ("cli",),
+    ("claims",),
     ("bench", "doctor", "grading", "lessons", "lesson_source", "checkpoints", "sign_checkpoint"),
     ("showpieces",),
     ("reproduce",),
