@@ -19,19 +19,19 @@ def few(split, n):
 
 
 TINY = replace(
-    DIGITS, load=few, n=40, steps=2, invert=2, epochs=1, robust_epochs=1, n_attacked=20
+    DIGITS, load=few, n=40, steps=2, invert=2, epochs=1, robust_epochs=1, matched=20, n_attacked=20
 )  # fmt: skip
 
 
 def test_every_row_is_made_with_networks_trained_here():
     rows = list(ilyas.rows("fashion_mnist", TINY, seeds=2))
     assert [row.paper for row in rows if row.paper] == ["95 / 97", "44 / 64", "63", "84", "88", "23.5", "none found"]
-    for row in rows[:8]:
+    for row in rows[:9]:
         assert len(row.clean) == 2
         assert row.n == 40
         assert all(0 <= score <= 1 for score in row.clean + row.robust)
         assert all(robust <= 1 and len(row.robust) in (0, 2) for robust in row.robust)
-    assert [row.trained_on[:5] for row in rows[8:]] == ["leak:"] * 4
+    assert [row.trained_on[:5] for row in rows[9:]] == ["leak:"] * 4
 
 
 def test_the_seed_decides_the_network():
@@ -116,7 +116,7 @@ def test_the_gpus_path_runs_in_bfloat16_from_training_to_verdict(monkeypatch):
     net = ilyas.learn(TINY, x, y, 1, L2(0.5))
     assert isinstance(net, SmallCNN)
     assert 0 <= ilyas.robust(TINY, net, x, y) <= 1
-    assert len(list(ilyas.rows("fashion_mnist", TINY, seeds=1))) == 12
+    assert len(list(ilyas.rows("fashion_mnist", TINY, seeds=1))) == 13
 
 
 def test_the_resnet_is_the_one_for_small_pictures():

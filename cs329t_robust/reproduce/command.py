@@ -49,6 +49,8 @@ def run(arguments: argparse.Namespace) -> int:
         if value is not None:
             check_count(f"--{name}", value, 1)
             changed |= dict.fromkeys(fields, value)
+    if arguments.n is not None:
+        changed["matched"] = 0  # found for the setting's own n
     setting = replace(SETTINGS[arguments.dataset], **changed)
     machine = f"{platform.machine()} {where}, {threads} thread, torch {torch.__version__}"
     print(heading(arguments.dataset, setting, arguments.seeds, machine), flush=True)

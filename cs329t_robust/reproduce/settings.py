@@ -40,10 +40,15 @@ class Setting:
         L2 radius at which robust accuracy is measured.
     invert : int, invert_step : float
         Steps of the feature inversion, and the first one's length.
+    copies : int
+        Rebuilt pictures from each original, each from another start; 1 in the paper.
     epochs, robust_epochs : int
+        Passes over `n` pictures; see `training`.
     max_lr : float
     augment : bool
         Train on random shifts and mirror images.
+    matched : int
+        So many original pictures give about the clean accuracy of the robust set; 0 if not known.
     n_attacked : int
         Test pictures on which robust accuracy is measured.
     """
@@ -59,14 +64,21 @@ class Setting:
     test_eps: float
     invert: int
     invert_step: float
+    copies: int
     epochs: int
     robust_epochs: int
     max_lr: float
     augment: bool
+    matched: int
     n_attacked: int
 
-    def training(self, threat: Threat | None = None) -> dict[str, Any]:
-        """Return the arguments of `fit`, standard or (with a threat) adversarial."""
+    def training(self, n: int, threat: Threat | None = None) -> dict[str, Any]:
+        """Return the arguments of `fit` on `n` pictures, standard or (with a threat) adversarial.
+
+        Fewer pictures than the setting's are gone through more often, more of them less often, so that every network
+        takes about as many steps.
+        """
+        epochs = self.epochs if threat is None else self.robust_epochs
         inner: Inner | None = shifted if self.augment else None
         if threat is not None:
             inner = partial(attacked, steps=7, moved=self.augment)
@@ -74,7 +86,7 @@ class Setting:
             "inner": inner,
             "threat": threat,
             "warm_up": 0.3 if threat is not None else 0.0,
-            "epochs": self.epochs if threat is None else self.robust_epochs,
+            "epochs": max(1, round(epochs * self.n / n)),
             "max_lr": self.max_lr,
         }
 
@@ -112,14 +124,15 @@ def ball(eps: float) -> Threat:
 
 DIGITS = Setting(
     load=data.mnist, network=SmallCNN, n=4000, eps=2.0, det_eps=4.5, steps=20, step_size=None, robust_eps=2.0,
-    test_eps=1.0, invert=60, invert_step=0.5, epochs=8, robust_epochs=8, max_lr=5e-3, augment=False, n_attacked=500,
+    test_eps=1.0, invert=40, invert_step=0.7, copies=2, epochs=8, robust_epochs=8, max_lr=5e-3, augment=False,
+    matched=2000, n_attacked=500,
 )  # fmt: skip
 SETTINGS = {
     "mnist": DIGITS,
-    "fashion_mnist": Setting(**{**vars(DIGITS), "load": data.fashion_mnist}),
+    "fashion_mnist": Setting(**{**vars(DIGITS), "load": data.fashion_mnist, "matched": 0}),
     "cifar10": Setting(
         load=data.cifar10, network=cifar_resnet, n=50_000, eps=0.5, det_eps=0.5, steps=100, step_size=0.1,
-        robust_eps=0.5, test_eps=0.25, invert=1000, invert_step=0.2, epochs=40, robust_epochs=40, max_lr=1e-3,
-        augment=True, n_attacked=2000,
+        robust_eps=0.5, test_eps=0.25, invert=1000, invert_step=0.2, copies=1, epochs=40, robust_epochs=40, max_lr=1e-3,
+        augment=True, matched=0, n_attacked=2000,
     ),
 }  # fmt: skip

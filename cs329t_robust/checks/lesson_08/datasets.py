@@ -221,7 +221,7 @@ SHUFFLED = Exercise(
         Mistake(
             "pictures shuffled",
             lambda x, x_adv, s: x_adv[s],
-            "You moved the perturbed pictures themselves: each keeps its perturbation, only the order changes. Move x_adv − x.",
+            "This is x_adv[source]: the pictures moved together with their perturbations, and only the order changes. Take x_adv − x first, each from its own picture, and move that.",
         ),
         Mistake(
             "pictures moved, perturbations not",
@@ -254,11 +254,6 @@ SHUFFLED = Exercise(
             "on top of its own",
             lambda x, x_adv, s: (x_adv + (x_adv - x)[s]).clamp(0, 1),
             "Each picture carries its own perturbation and another's on top: start from x, not from x_adv.",
-        ),
-        Mistake(
-            "difference mixed up",
-            lambda x, x_adv, s: (x + x_adv[s] - x).clamp(0, 1),
-            "Your difference mixes two pictures: x_adv[source] − x. Take the difference of the same picture first, (x_adv − x), then [source].",
         ),
         Mistake(
             "not shuffled",

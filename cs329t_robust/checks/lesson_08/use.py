@@ -192,7 +192,9 @@ ROBUST_USE = Exercise(
         ),
         Mistake(
             "all pictures moved the same way",
-            lambda w, x, y, eps: _use(_values(w, x - eps * w / w.norm()), y),
+            lambda w, x, y, eps: (
+                _use(_values(w, x), y) - (y.mean() * eps * w.norm() / _values(w, x).std(unbiased=False)).item()
+            ),
             "You move every picture the same way, against w. The adversary looks at y: a picture with y = +1 is pushed down, one with "
             "y = −1 up.",
         ),

@@ -120,7 +120,8 @@ def robust_l1(w, x, y, eps):
 @wrong("08.2", "same way")
 def robust_same_way(w, x, y, eps):
     moved = x - eps * w / w.norm()
-    f, m, s = _parts(w, moved)
+    _, m, s = _parts(w, x)
+    f, _, _ = _parts(w, moved)
     return (y * (f - m) / s).mean()
 
 
@@ -283,7 +284,7 @@ def shuffled_unclipped(x, x_adv, source):
     return x + (x_adv - x)[source]
 
 
-@wrong("08.4", "mixes two pictures")
+@wrong("08.4", "only the order changes")
 def shuffled_mixed(x, x_adv, source):
     return torch.clamp(x + (x_adv[source] - x), 0, 1)
 
