@@ -8,14 +8,14 @@ from torch import Tensor, nn
 
 from ..data import mnist
 from ..evaluation import accuracy
-from ..features import Relabelled, non_robust_dataset, robustify
+from ..features import Relabelled, non_robust_dataset
 from ..models import mnist_classifier
-from ..reproduce.ilyas import learn, robust, robust_features, sources
+from ..reproduce.ilyas import learn, rebuilt, robust, robust_features, sources
 from ..reproduce.settings import DIGITS, ball
 from ..usefulness import leakage, robust_usefulness, standardised
 from .ledger import Claim, Finding, mean, share
 
-SEEDS = (1, 2, 3, 4, 5)
+SEEDS = (1, 2, 3, 4)
 SET = f"MNIST, {DIGITS.n:,} training pictures, L2 ε = {DIGITS.eps:g}, {DIGITS.steps} steps; a fresh SmallCNN, {DIGITS.epochs} epochs"
 DET = f"MNIST, {DIGITS.n:,} training pictures, L2 ε = {DIGITS.det_eps:g}, {DIGITS.steps} steps; a fresh SmallCNN, {DIGITS.epochs} epochs"
 TEST = "clean test digits"
@@ -95,7 +95,7 @@ def det_control() -> Finding:
 
 def leaked(rule: str) -> Tensor:
     """Return which clean test digits a linear classifier reads that learned from robust linear features alone."""
-    linear = robust_features(DIGITS, mnist_classifier(), *training())["10 linear"]
+    linear = robust_features(DIGITS, networks()[1], *training())["10 linear"]
     made = built(rule)
     return leakage(linear, made.x, made.y, *test()).correct
 
@@ -115,12 +115,9 @@ def leak_det() -> Finding:
 
 
 @cache
-def rebuilt(by_robust: bool) -> Tensor:
-    """Return the training pictures rebuilt from the robust network's representation, or from the standard one's."""
-    standard, sturdy = sources("mnist", DIGITS, *training())
-    return robustify(
-        sturdy if by_robust else standard, training()[0], steps=DIGITS.invert, step_size=DIGITS.invert_step
-    )
+def networks() -> tuple[nn.Module, nn.Module]:
+    """Return the standard network and the robust one, which was trained on the same pictures as every row."""
+    return sources("mnist", DIGITS, *training())
 
 
 @cache
@@ -131,17 +128,18 @@ def scores(which: str) -> Tensor:
     sets = {
         "original": lambda: (x, y),
         "small": lambda: (x[few], y[few]),
-        "D_R": lambda: (rebuilt(True), y),
-        "D_NR": lambda: (rebuilt(False), y),
+        "D_R": lambda: rebuilt(DIGITS, networks()[1], x, y),
+        "D_R, 2 starts": lambda: rebuilt(replace(DIGITS, copies=2), networks()[1], x, y),
+        "D_NR": lambda: rebuilt(DIGITS, networks()[0], x, y),
     }
-    x, y = sets[which]()
-    nets: list[nn.Module] = [learn(DIGITS, x, y, seed) for seed in SEEDS]
+    made, labels = sets[which]()
+    nets: list[nn.Module] = [learn(DIGITS, made, labels, seed) for seed in SEEDS]
     return torch.tensor([[float(accuracy(net, *test())), float(robust(DIGITS, net, *test()))] for net in nets])
 
 
-def gain(over: str, expect: float) -> Finding:
+def gain(over: str, expect: float, built_as: str = "D_R") -> Finding:
     """Measure by how much D_R's networks are more robust than those of another set, seed by seed."""
-    ours, theirs = scores("D_R"), scores(over)
+    ours, theirs = scores(built_as), scores(over)
     note = (
         f"Clean {ours[:, 0].mean():.1%} against {theirs[:, 0].mean():.1%}; robust {ours[:, 1].mean():.1%} against "
         f"{theirs[:, 1].mean():.1%} (PGD-20 at L2 {DIGITS.test_eps:g} on {DIGITS.n_attacked} test digits)."
@@ -160,6 +158,11 @@ def more_robust() -> Finding:
     return gain("small", 0.0)
 
 
+def two_starts() -> Finding:
+    """Compare networks trained on two rebuilt pictures of each original with networks trained on the originals."""
+    return gain("original", 0.0, "D_R, 2 starts")
+
+
 def non_robust_set() -> Finding:
     """Compare with networks trained on what the standard network sees."""
     return gain("D_NR", 0.2)
@@ -170,7 +173,7 @@ def survives() -> Finding:
     (x, y), eps = test(), 1.5
     both = (y == 3) | (y == 8)
     x, y = x[both][:400], torch.where(y[both][:400] == 8, 1.0, -1.0)
-    nets = sources("mnist", DIGITS, *training())
+    nets = networks()
     left = []
     for net in nets:
         feature = standardised(lambda images, net=net: net(images)[:, 8] - net(images)[:, 3], x)
@@ -270,6 +273,14 @@ CLAIMS = (
         theirs="not asked",
         holds_if="the interval of the gain over fewer original pictures of the same clean accuracy lies above 0",
         run=more_robust,
+    ),
+    Claim(
+        id="08.robust-set-starts",
+        says="Rebuilt twice each, from different starts, the pictures yield a more robust classifier than the originals.",
+        source="our own question: a rebuilt picture keeps a random remainder of its start, which more starts average out",
+        theirs="not asked",
+        holds_if="the interval of the gain over the original pictures, with as many training steps, lies above 0",
+        run=two_starts,
     ),
     Claim(
         id="08.non-robust-set",

@@ -81,7 +81,7 @@ class Setting:
         epochs = self.epochs if threat is None else self.robust_epochs
         inner: Inner | None = shifted if self.augment else None
         if threat is not None:
-            inner = partial(attacked, steps=7, moved=self.augment)
+            inner = partial(attacked, steps=5, moved=self.augment)
         return {
             "inner": inner,
             "threat": threat,
@@ -124,7 +124,7 @@ def ball(eps: float) -> Threat:
 
 DIGITS = Setting(
     load=data.mnist, network=SmallCNN, n=4000, eps=2.0, det_eps=4.5, steps=20, step_size=None, robust_eps=2.0,
-    test_eps=1.0, invert=40, invert_step=0.7, copies=2, epochs=8, robust_epochs=8, max_lr=5e-3, augment=False,
+    test_eps=1.0, invert=40, invert_step=0.7, copies=1, epochs=8, robust_epochs=8, max_lr=5e-3, augment=False,
     matched=2000, n_attacked=500,
 )  # fmt: skip
 SETTINGS = {
