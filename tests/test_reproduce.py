@@ -25,7 +25,15 @@ TINY = replace(
 
 def test_every_row_is_made_with_networks_trained_here():
     rows = list(ilyas.rows("fashion_mnist", TINY, seeds=2))
-    assert [row.paper for row in rows if row.paper] == ["95 / 97", "44 / 64", "63", "84", "88", "23.5", "none found"]
+    assert [row.paper for row in rows if row.paper] == [
+        "95 / 97",
+        "44 / 64",
+        "63",
+        "84, robust 48",
+        "88, robust 0",
+        "23.5",
+        "none found",
+    ]
     for row in rows[:9]:
         assert len(row.clean) == 2
         assert row.n == 40
@@ -45,6 +53,7 @@ def test_the_seed_decides_the_network():
 
 def test_the_command_prints_the_table_and_writes_it(monkeypatch, capsys, tmp_path):
     monkeypatch.setitem(SETTINGS, "mnist", TINY)
+    monkeypatch.setenv("CS329T_DEVICE", "")  # --device sets it; the monkeypatch takes it back
     out = tmp_path / "rows.json"
     options = ["--n", "30", "--seeds", "1", "--steps", "1", "--device", "cpu", "--json", str(out)]
     assert cli.main(["reproduce", "ilyas", *options]) == 0
@@ -64,11 +73,13 @@ def test_the_command_prints_the_table_and_writes_it(monkeypatch, capsys, tmp_pat
     [
         (["--seeds", "0"], "--seeds: expected a whole number >= 1, got 0"),
         (["--n", "-1"], "--n: expected a whole number >= 1"),
+        (["--device", "abacus"], "expected a device that this machine has"),
         (["--dataset", "cifar10", "--data", "nowhere"], "CS329T_DATA: expected a folder, got 'nowhere'"),
     ],
 )
 def test_wrong_use_is_told(options, words, capsys, monkeypatch):
     monkeypatch.setenv("CS329T_DATA", "")
+    monkeypatch.setenv("CS329T_DEVICE", "")
     assert cli.main(["reproduce", "ilyas", *options]) == 1
     assert words in capsys.readouterr().err
 

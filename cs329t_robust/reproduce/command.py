@@ -32,8 +32,9 @@ def add(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Make the table row by row; print each as soon as it is there."""
-    if arguments.data:
-        os.environ["CS329T_DATA"] = str(arguments.data)
+    for name, value in (("CS329T_DATA", arguments.data), ("CS329T_DEVICE", arguments.device)):
+        if value:
+            os.environ[name] = str(value)
     import torch
 
     from ..contract import check_count
@@ -41,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     from . import ilyas
     from .settings import SETTINGS
 
-    threads, where = set_threads(), torch.device(arguments.device or device())
+    threads, where = set_threads(), device()
     check_count("--seeds", arguments.seeds, 1)
     changed = {}
     for name, fields in (("n", ["n"]), ("epochs", ["epochs", "robust_epochs"]), ("steps", ["steps", "invert"])):
@@ -63,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
     print(
         f"{seconds:.0f} s of CPU time. Chance is 10%. Paper: Ilyas et al. 2019, arXiv:1905.02175, CIFAR-10 / restricted"
     )
-    print("ImageNet, and clean, robust (L2 0.25) for D_R and D_NR; leaks: Goh 2019, doi:10.23915/distill.00019.2.")
+    print("ImageNet, robust at L2 0.25 for D_R and D_NR; leaks: Goh 2019, doi:10.23915/distill.00019.2.")
     if arguments.json:
         settings = {key: value for key, value in vars(setting).items() if not callable(value)}
         told = {"dataset": arguments.dataset, "machine": machine, "settings": settings, "seconds": round(seconds)}
@@ -77,13 +78,13 @@ def heading(dataset: str, setting: Any, seeds: int, machine: str) -> str:
         f"{dataset}: {setting.n:,} training pictures in every row, {seeds} networks each, {setting.epochs} epochs; "
         f"L2 ε = {setting.eps:g}\n(D_det {setting.det_eps:g}), {setting.steps} steps; robust: PGD-20 at L2 "
         f"{setting.test_eps:g} on {setting.n_attacked} test pictures; {machine}\n"
-        f"{'trained on':40}{'paper, %':>12}  {'clean, %':>12}  {'robust, %':>12}"
+        f"{'trained on':40}{'paper, %':>14}  {'clean, %':>12}  {'robust, %':>12}"
     )
 
 
 def line(row: Any) -> str:
     """Return a row of the table: mean over the seeds, and their standard deviation where there are several."""
-    return f"{row.trained_on:40}{row.paper:>12}  {spread(row.clean):>12}  {spread(row.robust):>12}".rstrip()
+    return f"{row.trained_on:40}{row.paper:>14}  {spread(row.clean):>12}  {spread(row.robust):>12}".rstrip()
 
 
 def spread(values: list[float]) -> str:

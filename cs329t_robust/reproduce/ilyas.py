@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
 import torch
 from torch import Tensor, nn
@@ -79,9 +79,8 @@ def rebuilt(setting: Setting, network: nn.Module, x: Tensor, y: Tensor) -> Pair:
     y : Tensor (copies·n,)
     """
     how = {"steps": setting.invert, "step_size": setting.invert_step}
-    return torch.cat([robustify(network, x, seed=seed, **how) for seed in range(setting.copies)]), y.repeat(
-        setting.copies
-    )
+    sets = [robustify(network, x, seed=seed, **how) for seed in range(setting.copies)]
+    return torch.cat(sets), y.repeat(len(sets))
 
 
 def sources(dataset: str, setting: Setting, x: Tensor, y: Tensor) -> tuple[nn.Module, nn.Module]:
@@ -124,7 +123,7 @@ def rows(
     quick, sturdy = faster(standard, x.device), faster(sturdy, x.device)
     push = partial(non_robust_dataset, quick, x, y, steps=setting.steps, step_size=setting.step_size)
     d_rand, d_det = (
-        cached(partial(push, ball(eps), targets=rule))
+        cache(partial(push, ball(eps), targets=rule))
         for rule, eps in (("random", setting.eps), ("next", setting.det_eps))
     )  # fmt: skip
     for make in _sets(setting, quick, sturdy, (x, y), d_rand, d_det):
@@ -166,17 +165,5 @@ def _sets(
     few = min(setting.matched, len(x))
     if few:
         yield lambda: (f"standard, {few:,} pictures only", "", (x[:few], y[:few]), True)
-    yield lambda: ("robust set (D_R)", "84", rebuilt(setting, sturdy, x, y), True)
-    yield lambda: ("the standard net's set (D_NR)", "88", rebuilt(setting, standard, x, y), True)
-
-
-def cached(make: Callable) -> Callable:
-    """Return a function that makes its value at the first call."""
-    held: list = []
-
-    def get() -> object:
-        if not held:
-            held.append(make())
-        return held[0]
-
-    return get
+    yield lambda: ("robust set (D_R)", "84, robust 48", rebuilt(setting, sturdy, x, y), True)
+    yield lambda: ("the standard net's set (D_NR)", "88, robust 0", rebuilt(setting, standard, x, y), True)
