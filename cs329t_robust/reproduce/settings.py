@@ -125,7 +125,7 @@ def ball(eps: float) -> Threat:
 DIGITS = Setting(
     load=data.mnist, network=SmallCNN, n=4000, eps=2.0, det_eps=4.5, steps=20, step_size=None, robust_eps=2.0,
     test_eps=1.0, invert=40, invert_step=0.7, copies=1, epochs=8, robust_epochs=8, max_lr=5e-3, augment=False,
-    matched=2000, n_attacked=500,
+    matched=1500, n_attacked=500,
 )  # fmt: skip
 SETTINGS = {
     "mnist": DIGITS,
