@@ -1,0 +1,1 @@
+"""Papers' tables with a column of our own: `cs329t reproduce`."""
