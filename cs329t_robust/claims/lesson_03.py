@@ -1,6 +1,7 @@
-"""What lesson 03 claims: glasses, tape and patches, in views they never met and beside their controls."""
+"""What lesson 03 claims: glasses, tape, patches and poses, in views they never met and beside their controls."""
 
 from .ledger import Claim
+from .poses import augmented_worst, average_pose, worst_of_five, worst_pose
 from .things import (
     glasses,
     large_patch,
@@ -85,5 +86,37 @@ CLAIMS = (
         theirs="49 / 90 / 99% top-1 (ResNet-34, one patch for each size)",
         holds_if="ours is within 10 points of theirs at each size",
         run=patch_sizes,
+    ),
+    Claim(
+        id="03.rotation",
+        says="Allowed perturbations: rotations. A rotation and a shift alone break a good digit network.",
+        source="lecture, “Allowed perturbations: pixel-wise, rotations, …”; Engstrom et al. 2019, arXiv:1712.02779",
+        theirs="99.3% clean, 26% in the worst of 775 poses (MNIST)",
+        holds_if="less than half of the clean accuracy is left",
+        run=worst_pose,
+    ),
+    Claim(
+        id="03.augmentation",
+        says="Data augmentation: training on random transformations significantly improves accuracy (here, in random poses).",
+        source="lecture, slide “Does robustness improve accuracy?”",
+        theirs="no number given",
+        holds_if="accuracy in random poses rises by more than 5 points",
+        run=average_pose,
+    ),
+    Claim(
+        id="03.augmentation-worst",
+        says="Data augmentation offers relatively small robustness against the worst pose.",
+        source="Engstrom et al. 2019, arXiv:1712.02779, abstract",
+        theirs="no number given",
+        holds_if="accuracy in the worst pose is more than 20 points below that in a random pose",
+        run=augmented_worst,
+    ),
+    Claim(
+        id="03.worst-of-k",
+        says="Training on the worst of several random poses does significantly better than training on one.",
+        source="Engstrom et al. 2019, arXiv:1712.02779, abstract (robust optimisation)",
+        theirs="no number given",
+        holds_if="more digits are won than lost, by more than 1.96 standard deviations of a coin",
+        run=worst_of_five,
     ),
 )
