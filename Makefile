@@ -67,7 +67,7 @@ checkpoints: $(SETUP)  ## train again the models that data/checkpoints ships, an
 	$(BIN)/cs329t train dense --out data/checkpoints/dense_standard.safetensors
 	$(BIN)/cs329t train dense --method interval --out data/checkpoints/dense_interval.safetensors
 
-claims: $(SETUP)  ## run every claim of the ledger again, and write docs/claims.md (about 15 minutes)
+claims: $(SETUP)  ## run every claim of the ledger again, and write docs/claims.md (minutes)
 	$(BIN)/cs329t claims --write
 
 bench: $(BENCH)/.set-up  ## time our attacks beside three other libraries'; ARGS="--n 64 --attacks pgd" passes options on

@@ -180,7 +180,7 @@ def tangent_jumps() -> Finding:
     most = int((wrong.float().mean(0) >= 0.9).nonzero()[0])
     common = (far(clean, stepped).view(-1, m)[:, most] / length).mean() / relative.mean()
     return mean(
-        relative, "digits that both fool", setting=f"{MNIST}; ‖x′ − x‖₂ / ‖x‖₂; FGSM at the smallest of 60 L∞ radii that fools",
+        relative, "digits that both fool", unit=" of ‖x‖", setting=f"{MNIST}; ‖x′ − x‖₂ / ‖x‖₂; FGSM at the smallest of 60 L∞ radii that fools",
         holds=bool(ratio >= 2),
         note=f"The smallest FGSM step that fools each digit is {ratio:.1f} times as long on average, the step at the one radius that "
         f"fools 90% of them {common:.1f} times. DeepFool fools {int(by_jump.isfinite().sum())} of {len(x)}, FGSM {int(by_step.isfinite().sum())}.",

@@ -19,8 +19,8 @@ HEAD = """\
 # The claims ledger
 
 What the lecture and the papers claim, and what this workbook finds when it runs it: on small networks, few pictures and
-a CPU. `make claims` runs every row again and writes this page; `cs329t claims --only ID` runs one. Each row says in
-advance what would count as holding.
+a CPU. `make claims` runs every row again and writes this page; `cs329t claims --only ID` runs one. Each row says
+what would count as holding.
 """
 COLUMNS = "| id | claim | source | theirs | ours | n | 95% interval | setting; holds if | s | verdict |"
 
