@@ -7,6 +7,7 @@ from pathlib import Path
 from . import __version__, scaffold
 from .capstone import command as capstone_command
 from .claims import command as claims_command
+from .reproduce import command as reproduce_command
 
 METHODS = [
     "standard",
@@ -30,7 +31,7 @@ examples:
   cs329t train mnist --method fast --out robust.safetensors   the same, robust at ε = 0.3
   cs329t train signs --out s.safetensors   train the road-sign classifier (about a minute)
   cs329t glasses --target zebra --out zebra.png   paint glasses that a classifier takes for a zebra
-  cs329t reproduce ilyas            adversarial examples as features: the paper's table on MNIST (2 minutes)
+  cs329t reproduce ilyas            a paper's table on MNIST, beside the paper's (2 minutes)
   cs329t lessons --only 02          build a lesson's notebooks from its source, and run them
   cs329t lessons --check            are the notebooks what their sources make?
   cs329t new-exercise 03 haze       lay out an exercise, with checks and tests
@@ -176,9 +177,7 @@ def _parser() -> argparse.ArgumentParser:
     grade.set_defaults(run=_grade)
 
     scaffold.add_parser(commands)
-    from .reproduce.command import add as add_reproduce
-
-    add_reproduce(commands)
+    reproduce_command.add(commands)
 
     # Further commands go here: add_parser, its arguments, set_defaults(run=…), and a function below.
     return parser

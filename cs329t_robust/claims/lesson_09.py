@@ -110,31 +110,31 @@ def blind_measure() -> Finding:
 
 CLAIMS = (
     Claim(
-        "09.gradients-align", "Gradients of a model trained against L2 attacks look more like the picture than a standard model's",
+        "09.gradients-align", "Gradients of a model trained against L2 attacks look more like the picture than a standard model's.",
         f"{LECTURE}; Tsipras et al. 2019, arXiv:1805.12152", "no number given",
         "for at least 90% of digits the cosine with the picture is larger", gradients_along_x,
     ),
     Claim(
-        "09.drawings", "A robust model draws what people can read: class synthesis",
+        "09.drawings", "A robust model draws what people can read: class synthesis.",
         "Santurkar et al. 2019, arXiv:1906.09453", "no number given (Inception scores on photographs)",
         "at least 30 points more of its drawings are read as the target than of the standard model's", drawings_read,
     ),
     Claim(
-        "09.linf-aligned", "The model that is robust in L∞ is more aligned than the standard one, too",
+        "09.linf-aligned", "The model that is robust in L∞ is more aligned than the standard one, too.",
         LECTURE, "no number given", "its drawings are read more often, and its gradient is nearer to the picture", linf_aligned,
     ),
     Claim(
-        "09.aligned-not-robust", "Gradients can be aligned without robustness to attacks: noise does it",
+        "09.aligned-not-robust", "Gradients can be aligned without robustness to attacks: noise does it.",
         "Kaur, Cohen & Lipton 2019, arXiv:1910.08640", "no number given",
         "aligned by both measures, and under 10% right under PGD at L∞ 0.3", noise_aligned,
     ),
     Claim(
-        "09.fragile-explanation", "An explanation can be changed while the prediction stays",
+        "09.fragile-explanation", "An explanation can be changed while the prediction stays.",
         "Ghorbani, Abid & Zou 2019, arXiv:1710.10547", "no number given here (other data, other measures)",
         "all predictions kept, and the cosine at least 0.1 below that of noise of the same size", fragile,
     ),
     Claim(
-        "09.measure-that-cannot-fail", "Some attributions show the input even for an untrained network",
+        "09.measure-that-cannot-fail", "Some attributions show the input even for an untrained network.",
         "Adebayo et al. 2018, arXiv:1810.03292", "no number given",
         "at least 95% of the mass on the ink, for random weights", blind_measure,
     ),
