@@ -20,7 +20,7 @@ LAYERS = [
     ("showpieces",),
     ("checks",),
     ("widgets", "explorer_html", "plots", "landscapes", "patch_explorer"),
-    ("ladders", "recipes"),
+    ("ladders", "recipes", "theory"),
     ("training", "evaluation"),
     ("training_state",),
     ("attacks", "signs"),
