@@ -22,12 +22,12 @@ def checked(answer: Any, like: Any, returns: str) -> Any:
     like : Tensor
         The argument whose shape (images) or length (vector) the answer must have.
     returns : str
-        "images", "vector", "number" or "number or None".
+        "images", "features" (shaped like `like`, too), "vector", "number" or "number or None".
     """
     if returns.startswith("number"):
         return _number(answer, optional=returns.endswith("None"))
-    shape = tuple(like.shape) if returns == "images" else (len(like),)
-    what = f"{'images' if returns == 'images' else 'one value per image'}, a float tensor of shape {shape}"
+    shape = (len(like),) if returns == "vector" else tuple(like.shape)
+    what = f"{'one value per image' if returns == 'vector' else returns}, a float tensor of shape {shape}"
     if answer is None:
         raise WrongType(
             f"your function returned None; expected {what}. Is a `return` missing? Two other things are None: what "

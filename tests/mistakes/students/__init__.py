@@ -41,4 +41,5 @@ from . import (  # noqa: E402
     lesson_02_gradients,  # noqa: F401
     lesson_02_projections,  # noqa: F401
     lesson_03,  # noqa: F401
+    lesson_07,  # noqa: F401
 )
