@@ -16,10 +16,11 @@ ROOT = Path(cs329t_robust.__file__).parent
 LAYERS = [
     ("__main__",),
     ("cli",),
+    ("generalization_command",),
     ("bench", "doctor", "grading", "lessons", "lesson_source", "checkpoints", "sign_checkpoint"),
-    ("showpieces",),
+    ("showpieces", "generalization"),
     ("checks",),
-    ("widgets", "explorer_html", "plots", "landscapes", "patch_explorer"),
+    ("widgets", "explorer_html", "plots", "landscapes", "patch_explorer", "tradeoff_explorer"),
     ("ladders", "recipes", "theory"),
     ("training", "evaluation"),
     ("training_state",),

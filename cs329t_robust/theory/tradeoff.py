@@ -102,7 +102,11 @@ class StrongWeak:
         """Return weights (d + 1,): w₁ = `ratio`, equal weak ones of length 1 together; infinity: the strong alone."""
         ratio = check_number("ratio", ratio, 0, math.inf, closed="low high")
         weak = torch.full((self.d,), self.d**-0.5, dtype=torch.float64)
-        return self.strong_only().double() if ratio == math.inf else torch.cat([torch.tensor([ratio]).double(), weak])
+        return (
+            self.strong_only().double()
+            if ratio == math.inf
+            else torch.cat([torch.tensor([ratio], dtype=torch.float64), weak])
+        )
 
     def best_ratio(self, eps: float = 0.0) -> float:
         """Return the ratio of `mixed` with the highest accuracy against `eps`; infinity: the strong feature alone.
