@@ -17,6 +17,7 @@ examples:
   cs329t train mnist --method fast --out robust.safetensors   the same, robust at ε = 0.3
   cs329t train signs --out s.safetensors   train the road-sign classifier (about a minute)
   cs329t glasses --target zebra --out zebra.png   paint glasses that a classifier takes for a zebra
+  cs329t generalization --json g.json   train on few and on many digits (lesson 07; about 15 minutes)
   cs329t lessons --only 02          build a lesson's notebooks from its source, and run them
   cs329t lessons --check            are the notebooks what their sources make?
   cs329t status                     which exercises are done, partly done, open?
@@ -117,6 +118,10 @@ def _parser() -> argparse.ArgumentParser:
     patch.add_argument("--seed", type=int, default=0, help="seed of backgrounds and poses (default: 0)")
     patch.add_argument("--out", required=True, metavar="PATH", help="the PNG to write")
     patch.set_defaults(run=_patch)
+
+    from .generalization_command import add_command
+
+    add_command(commands)
 
     status = commands.add_parser("status", help="how far have I come? read from the notebooks, nothing is sent")
     status.add_argument("--lessons", type=Path, metavar="DIR", help="the notebooks (default: the workbook's own)")
