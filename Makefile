@@ -25,7 +25,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 export PIP_USER := 0
 
-.PHONY: help setup lab test lint unit notebooks browser-test nbgrader lessons checkpoints bench doctor lock clean
+.PHONY: help setup lab test lint unit notebooks browser-test nbgrader lessons checkpoints claims bench doctor lock clean
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -60,6 +60,9 @@ checkpoints: $(SETUP)  ## train again the models that data/checkpoints ships, an
 		$(BIN)/cs329t train mnist --method $$method --measure 500 --out data/checkpoints/mnist_$$method.safetensors; \
 	done
 	$(BIN)/cs329t train signs --out data/checkpoints/signs.safetensors
+
+claims: $(SETUP)  ## run every claim of the ledger again, and write docs/claims.md (about 15 minutes)
+	$(BIN)/cs329t claims --write
 
 bench: $(BENCH)/.set-up  ## time our attacks beside three other libraries'; ARGS="--n 64 --attacks pgd" passes options on
 	$(BENCH)/bin/python -m bench.run $(ARGS)

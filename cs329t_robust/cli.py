@@ -4,7 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from . import __version__
+from . import __version__, generalization_command
+from .claims import command as claims_command
 
 METHODS = ["standard", "gaussian", "fgsm", "fast", "free", "pgd", "trades", "pgd_l2", "masked"]  # recipes.RECIPES
 EXAMPLES = """\
@@ -20,6 +21,7 @@ examples:
   cs329t generalization --json g.json   train on few and on many digits (lesson 07; about 15 minutes)
   cs329t lessons --only 02          build a lesson's notebooks from its source, and run them
   cs329t lessons --check            are the notebooks what their sources make?
+  cs329t claims --only 03.glasses   run one claim of the lecture: does it hold?
   cs329t status                     which exercises are done, partly done, open?
   cs329t update ../new-release      bring a new release into my notebooks; my answers stay
   cs329t release --out bundle --assignment ps1.toml     what students get: no solutions
@@ -119,9 +121,8 @@ def _parser() -> argparse.ArgumentParser:
     patch.add_argument("--out", required=True, metavar="PATH", help="the PNG to write")
     patch.set_defaults(run=_patch)
 
-    from .generalization_command import add_command
-
-    add_command(commands)
+    generalization_command.add_parser(commands)
+    claims_command.add_parser(commands)
 
     status = commands.add_parser("status", help="how far have I come? read from the notebooks, nothing is sent")
     status.add_argument("--lessons", type=Path, metavar="DIR", help="the notebooks (default: the workbook's own)")

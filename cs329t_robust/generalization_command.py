@@ -2,9 +2,10 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 
-def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_parser(commands: Any) -> None:
     """Add the command to the command line; what it needs is imported when it runs."""
     parser = commands.add_parser("generalization", help="train on few and on many digits: clean and robust accuracy")
     parser.add_argument("--sizes", type=int, nargs="+", metavar="N", help="training digits (default: the lesson's)")

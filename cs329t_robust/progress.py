@@ -70,6 +70,23 @@ def bar(name: str, n: int, right: int | None = None) -> Iterator[None]:
         shown.update(n - shown.n)
 
 
+@contextmanager
+def rows(name: str, n: int) -> Iterator[Callable[[str], None]]:
+    """Show a bar over the `n` rows of a table, and none inside; yield what prints a finished row's text above it."""
+    if _listener.get() is not None or not wanted():
+        yield lambda text: print(text, flush=True)
+        return
+    from tqdm.auto import tqdm
+
+    with tqdm(total=n, desc=name, unit="row") as shown, _listening(lambda share, fallen: None):
+
+        def done(text: str) -> None:
+            shown.write(text)
+            shown.update(1)
+
+        yield done
+
+
 FORMAT = "{l_bar}{bar}| {n:.0f}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
 
 

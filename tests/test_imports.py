@@ -16,7 +16,7 @@ ROOT = Path(cs329t_robust.__file__).parent
 LAYERS = [
     ("__main__",),
     ("cli",),
-    ("generalization_command",),
+    ("claims", "generalization_command"),
     ("bench", "doctor", "grading", "lessons", "lesson_source", "checkpoints", "sign_checkpoint"),
     ("showpieces", "generalization"),
     ("checks",),

@@ -93,3 +93,24 @@ def test_silent_where_nobody_looks(monkeypatch, name):
     assert progress.wanted()
     monkeypatch.setenv(name, "0")
     assert not progress.wanted()
+
+
+def test_a_table_shows_one_bar_for_its_rows_and_none_for_what_they_measure(shown, monkeypatch):
+    import tqdm.auto
+
+    written = []
+    monkeypatch.setattr(tqdm.auto.tqdm, "write", lambda self, text: written.append(text), raising=False)
+    model, (x, y) = models.mnist_classifier(), data.mnist("test", 4)
+    with progress.rows("claims", 2) as done:
+        for text in ("first", "second"):
+            robust_accuracy(model, x, y, partial(pgd, steps=2), Linf(0.1))
+            done(text)
+    ((name, total, steps),) = shown
+    assert (name, total, [place for place, _ in steps]) == ("claims", 2, [1, 2])
+    assert written == ["first", "second"]
+
+
+def test_a_table_is_only_printed_where_nobody_looks(capsys):
+    with progress.rows("claims", 1) as done:
+        done("first")
+    assert capsys.readouterr() == ("first\n", "")
