@@ -18,7 +18,7 @@ examples:
   cs329t train mnist --method fast --out robust.safetensors   the same, robust at ε = 0.3
   cs329t train signs --out s.safetensors   train the road-sign classifier (about a minute)
   cs329t glasses --target zebra --out zebra.png   paint glasses that a classifier takes for a zebra
-  cs329t generalization --json g.json   train on few and on many digits (lesson 07; about 15 minutes)
+  cs329t generalization --json g.json   train on few and on many digits (15 minutes)
   cs329t lessons --only 02          build a lesson's notebooks from its source, and run them
   cs329t lessons --check            are the notebooks what their sources make?
   cs329t claims --only 03.glasses   run one claim of the lecture: does it hold?

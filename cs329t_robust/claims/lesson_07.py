@@ -3,9 +3,11 @@
 from functools import cache
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .. import generalization
+from ..data import mnist
+from ..evaluation import accuracy
 from ..theory import BernoulliModel, GaussianModel, StrongWeak, adversarial_training, fit_exponent, mean_of
 from .ledger import Claim, Finding, share
 
@@ -144,50 +146,68 @@ def switch() -> Finding:
     )  # fmt: skip
 
 
+LONGER = "standard, longer"  # as many gradients as adversarial training takes
+
+
 @cache
-def row(method: str, n: int, seed: int) -> dict[str, float]:
-    """Train and measure one row of the lesson's table."""
-    return generalization.measured(generalization.trained(method, n, seed), n, seed)
+def net(method: str, n: int, seed: int) -> nn.Module:
+    """Return a network of the lesson's table, trained once."""
+    return generalization.trained(method, n, seed)
 
 
-def _points(values: list[float], of: str, setting: str, holds: bool, note: str = "") -> Finding:
-    value, low, high = mean_of(100 * torch.tensor(values, dtype=torch.float64))
-    return Finding(f"{value:+.1f} points", len(values), of, setting, holds, value, (low, high), " points", note)
+@cache
+def clean(method: str, n: int, seed: int) -> float:
+    """Return its clean accuracy on all test digits."""
+    return float(accuracy(net(method, n, seed), *mnist("test")))
 
 
-def _gain(method: str, n: int) -> list[float]:
-    return [row(method, n, s)["clean test"] - row("standard", n, s)["clean test"] for s in range(3)]
+def _points(values: list[float], setting: str, holds: bool, note: str = "") -> Finding:
+    value, *ends = mean_of(100 * torch.tensor(values, dtype=torch.float64))
+    return Finding(
+        f"{value:+.1f} points", len(values), "training sets", setting, holds, value, tuple(ends), " points", note
+    )
+
+
+def _gain(method: str, other: str, n: int, sets: int) -> list[float]:
+    return [clean(method, n, seed) - clean(other, n, seed) for seed in range(sets)]
 
 
 def augmentation() -> Finding:
     """Compare augmentation with standard training at n = 1,000."""
-    values = _gain("augmentation", 1000)
+    values = _gain("augmentation", "standard", 1000, 3)
     setting = f"{SMALL}; n = 1,000; turns up to 15°, shifts up to 2 pixels; clean test accuracy"
-    return _points(values, "training sets", setting, min(values) > 0)
-
-
-def adversarial_few() -> Finding:
-    """Compare adversarial with standard training at n = 100."""
-    values = _gain("adversarial", 100)
-    setting = f"{SMALL}; n = 100; PGD-3 at L∞ 0.1 in training; clean test accuracy"
-    return _points(values, "training sets", setting, min(values) > 0)
-
-
-def adversarial_many() -> Finding:
-    """Compare adversarial with standard training at n = 10,000."""
-    values = _gain("adversarial", 10_000)
-    setting = f"{SMALL}; n = 10,000; PGD-3 at L∞ 0.1 in training; clean test accuracy"
-    return _points(values, "training sets", setting, max(values) < 0)
+    return _points(values, setting, min(values) > 0)
 
 
 def robust_gap() -> Finding:
-    """Compare the gaps between training and test digits."""
+    """Compare the gaps between training and test digits at n = 1,000."""
     gaps = []
     for seed in range(3):
-        tough, plain = row("adversarial", 1000, seed), row("standard", 1000, seed)
-        gaps.append(tough["robust train"] - tough["robust test"] - (plain["clean train"] - plain["clean test"]))
+        plain = float(accuracy(net("standard", 1000, seed), *generalization.subset(1000, seed)))
+        tough = generalization.measured(net("adversarial", 1000, seed), 1000, seed)
+        gaps.append(tough["robust train"] - tough["robust test"] - (plain - clean("standard", 1000, seed)))
     setting = f"{SMALL}; n = 1,000; robust gap of adversarial training less clean gap of standard training"
-    return _points(gaps, "training sets", setting, min(gaps) > 0)
+    return _points(gaps, setting, min(gaps) > 0)
+
+
+def adversarial_few() -> Finding:
+    """Compare adversarial training with as many gradients of standard training at n = 1,000."""
+    values = _gain("adversarial", LONGER, 1000, 3)
+    setting = f"{SMALL}; n = 1,000; PGD-3 at L∞ 0.1, against standard training; clean test accuracy"
+    return _points(values, setting, min(values) > 0)
+
+
+def adversarial_many() -> Finding:
+    """Compare adversarial training with as many gradients of standard training at n = 10,000."""
+    values = _gain("adversarial", LONGER, 10_000, 2)
+    setting = f"{SMALL}; n = 10,000; PGD-3 at L∞ 0.1, against standard training; clean test accuracy"
+    more = generalization.gain(generalization.shipped(), "adversarial", LONGER)[10_000]
+    note = (
+        f"Two sets leave a wide interval; the lesson's table, of three, has {100 * more.value:+.1f} points "
+        f"({100 * more.low:+.1f} to {100 * more.high:+.1f}). Against as many weight updates, a quarter of the gradients, "
+        "adversarial training is ahead: standard training is not done then."
+    )
+    return _points(values, setting, max(values) < 0, note)
 
 
 CLAIMS = (
@@ -232,18 +252,18 @@ CLAIMS = (
         "it is ahead of standard training on each of three training sets", augmentation,
     ),
     Claim(
+        "07.robust-gap", "The gap between training and test digits is larger for robust accuracy than for clean accuracy.",
+        f"lecture, slide “Robust generalization is hard”, empirically; {SCHMIDT.split(',')[0]}, arXiv:1804.11285", "no number given",
+        "it is, on each of three training sets", robust_gap,
+    ),
+    Claim(
         "07.adversarial-few", "With few examples, adversarial training improves standard accuracy.",
         f"lecture, slide “Does adversarial training improve standard accuracy?”; {TSIPRAS}", "no number given",
-        "it is ahead of standard training on each of three training sets", adversarial_few,
+        "it is ahead of standard training with as many gradients, on each of three training sets", adversarial_few,
     ),
     Claim(
         "07.adversarial-many", "With many examples, robust models are less accurate.",
         f"lecture, slide “Why are robust models less accurate?”; {TSIPRAS}", "no number given",
-        "it is behind standard training on each of three training sets", adversarial_many,
-    ),
-    Claim(
-        "07.robust-gap", "The gap between training and test digits is larger for robust accuracy than for clean accuracy.",
-        f"lecture, slide “Robust generalization is hard”, empirically; {SCHMIDT.split(',')[0]}, arXiv:1804.11285", "no number given",
-        "it is, on each of three training sets", robust_gap,
+        "it is behind standard training with as many gradients, on both training sets", adversarial_many,
     ),
 )  # fmt: skip
