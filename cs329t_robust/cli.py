@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from . import __version__, scaffold
+from . import __version__, generalization_command, scaffold
 from .capstone import command as capstone_command
 from .claims import command as claims_command
 from .reproduce import command as reproduce_command
@@ -32,6 +32,7 @@ examples:
   cs329t train signs --out s.safetensors   train the road-sign classifier (about a minute)
   cs329t glasses --target zebra --out zebra.png   paint glasses that a classifier takes for a zebra
   cs329t reproduce ilyas            a paper's table on MNIST, beside the paper's (2 minutes)
+  cs329t generalization --json g.json   train on few and on many digits (15 minutes)
   cs329t lessons --only 02          build a lesson's notebooks from its source, and run them
   cs329t lessons --check            are the notebooks what their sources make?
   cs329t new-exercise 03 haze       lay out an exercise, with checks and tests
@@ -136,6 +137,7 @@ def _parser() -> argparse.ArgumentParser:
     patch.add_argument("--out", required=True, metavar="PATH", help="the PNG to write")
     patch.set_defaults(run=_patch)
 
+    generalization_command.add_parser(commands)
     claims_command.add_parser(commands)
     capstone_command.add_parsers(commands)
 

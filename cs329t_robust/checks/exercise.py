@@ -108,7 +108,7 @@ class Exercise:
     parts : Parts or None
         Where the mistakes' combinations come from.
     returns : str
-        "images", "vector" (one value per image), "number" or "number or None".
+        "images", "features", "vector" (one value per image), "number" or "number or None".
     like : int
         Which argument the answer is shaped like.
     keeps_graph : bool

@@ -44,6 +44,7 @@ from . import (  # noqa: E402
     lesson_04,  # noqa: F401
     lesson_05,  # noqa: F401
     lesson_06,  # noqa: F401
+    lesson_07,  # noqa: F401
     lesson_08,  # noqa: F401
     lesson_09,  # noqa: F401
 )
