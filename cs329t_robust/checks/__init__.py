@@ -9,7 +9,7 @@ from .report import Report
 
 __all__ = ["Exercise", "Lesson", "Mistake", "Parts", "Probe", "Report", "Run", "exercises", "lesson"]
 
-LESSONS = ("00", "01", "02", "03", "04", "05", "06", "07", "08", "09")
+LESSONS = ("00", "01", "02", "03", "04", "05", "06", "07", "08", "09", "10")
 
 
 class Lesson:

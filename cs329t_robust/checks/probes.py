@@ -135,7 +135,8 @@ def alone(function_args: Callable[[tuple, int], tuple]) -> Callable[[Run], str]:
             if len(answer) == 1:
                 continue
             for i in range(len(answer)):
-                single = run.call(*function_args(args, i))
+                own = (a.clone() if isinstance(a, Tensor) else a for a in function_args(args, i))
+                single = run.call(*own)  # on copies: what a function changes in place must not reach the next image
                 if not agree(single.detach()[0], answer[i]):
                     gap = (single.detach()[0] - answer[i]).abs().max().item()
                     return (
