@@ -1,6 +1,6 @@
 """How far a model's gradients agree with what a person sees, in numbers: the tables of lesson 09, and its claims."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +15,7 @@ from .models import CHECKPOINTS, SmallCNN, load
 from .randomness import ImageRandom, uniform_like
 from .threat import L2, Linf, Threat
 
+Look = Callable[[Model, Tensor, Tensor], Tensor]
 TRAINED = {"standard": "standard", "noise": "gaussian", "PGD L2": "pgd_l2", "PGD Linf": "pgd"}
 SYNTHESIS, SYNTHESIS_STEPS = L2(8.0), 40
 NEIGHBOURS, KNOWN = 5, 6000  # of the judge, who knows that many training images
@@ -47,10 +48,13 @@ def digit_models(names: Sequence[str] = tuple(TRAINED)) -> dict[str, nn.Module]:
     return {name: load(SmallCNN(seed=0), CHECKPOINTS / f"mnist_{TRAINED[name]}.safetensors") for name in names}
 
 
-def gradient_measures(model: Model, x: Tensor, y: Tensor) -> dict[str, Mean]:
-    """Return the two measures of the input gradient: "on the ink" (share of its mass), "along x" (|cosine| with x)."""
-    gradient = saliency(model, x, y)
-    return {"on the ink": Mean.of(on_object(gradient, x)), "along x": Mean.of(alignment(gradient, x))}
+def gradient_measures(model: Model, x: Tensor, y: Tensor, look: Look = saliency) -> dict[str, Mean]:
+    """Return the two measures of an attribution: "on the ink" (share of its mass), "along x" (|cosine| with x).
+
+    `look` is `explain.saliency`, `explain.smooth_grad` or `explain.integrated_gradients`.
+    """
+    seen = look(model, x, y)
+    return {"on the ink": Mean.of(on_object(seen, x)), "along x": Mean.of(alignment(seen, x))}
 
 
 def ink_area(x: Tensor) -> Mean:
