@@ -250,9 +250,13 @@ def push_pgd_spelt_out(model, x, target, eps, steps):
     return pgd(model, x, target, threat=L2(eps), steps=steps, step_size=size, random_start=False, targeted=True, seed=5)
 
 
+def _pushed(model, x, target, eps, steps):
+    return _descend(model, x, target, eps, steps, _into(x, eps), _unit)
+
+
 @right("08.3")
 def push_loop(model, x, target, eps, steps):
-    return _descend(model, x, target, eps, steps, _into(x, eps), _unit)
+    return _pushed(model, x, target, eps, steps)
 
 
 @right("08.3")
@@ -268,7 +272,7 @@ def push_threat(model, x, target, eps, steps):
 
 @right("08.3")
 def push_one_by_one(model, x, target, eps, steps):
-    return torch.cat([push_loop(model, x[i : i + 1], target[i : i + 1], eps, steps) for i in range(len(x))])
+    return torch.cat([_pushed(model, x[i : i + 1], target[i : i + 1], eps, steps) for i in range(len(x))])
 
 
 # 08.4 shuffled(x, x_adv, source) -> images
