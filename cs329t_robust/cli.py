@@ -9,18 +9,8 @@ from .capstone import command as capstone_command
 from .claims import command as claims_command
 from .reproduce import command as reproduce_command
 
-METHODS = [
-    "standard",
-    "gaussian",
-    "fgsm",
-    "fast",
-    "free",
-    "pgd",
-    "trades",
-    "pgd_l2",
-    "interval",
-    "masked",
-]  # recipes.RECIPES
+# the names of recipes.RECIPES
+METHODS = ["standard", "gaussian", "fgsm", "fast", "free", "pgd", "trades", "pgd_l2", "interval", "masked"]
 EXAMPLES = """\
 examples:
   cs329t doctor                     what is wrong with my set-up, and how do I mend it?

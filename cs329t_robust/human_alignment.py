@@ -11,7 +11,7 @@ from .contract import Model, check_images, check_labels
 from .data import mnist
 from .evaluation import Accuracy, accuracy, robust_accuracy
 from .explain import alignment, forge, object_area, on_object, saliency, similarity
-from .models import CHECKPOINTS, SmallCNN, load
+from .models import mnist_classifier
 from .randomness import ImageRandom, uniform_like
 from .threat import L2, Linf, Threat
 
@@ -45,7 +45,7 @@ def digit_models(names: Sequence[str] = tuple(TRAINED)) -> dict[str, nn.Module]:
     unknown = [name for name in names if name not in TRAINED]
     if unknown:
         raise ValueError(f"names: expected some of {', '.join(TRAINED)}, got {unknown[0]!r}")
-    return {name: load(SmallCNN(seed=0), CHECKPOINTS / f"mnist_{TRAINED[name]}.safetensors") for name in names}
+    return {name: mnist_classifier(TRAINED[name]) for name in names}
 
 
 def gradient_measures(model: Model, x: Tensor, y: Tensor, look: Look = saliency) -> dict[str, Mean]:

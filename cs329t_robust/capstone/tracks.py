@@ -13,7 +13,7 @@ from ..attacks import autoattack
 from ..contract import check_count
 from ..data import mnist
 from ..evaluation import accuracy, check_member, predict, robust_accuracy, wilson
-from ..models import CHECKPOINTS, SmallCNN, load
+from ..models import SmallCNN, load, mnist_classifier
 from ..threat import Linf
 
 EPS = 0.2  # of the two attack tracks
@@ -54,7 +54,7 @@ class Score:
 
 def sealed_model() -> SmallCNN:
     """Return the model to attack: the shipped digit network that was trained with Gaussian noise."""
-    return load(SmallCNN(seed=0), CHECKPOINTS / "mnist_gaussian.safetensors").requires_grad_(False)
+    return mnist_classifier("gaussian").requires_grad_(False)
 
 
 def hidden_images(secret: str, n: int = IMAGES, model: nn.Module | None = None) -> tuple[Tensor, Tensor]:

@@ -6,8 +6,9 @@ import subprocess
 
 import pytest
 
-from cs329t_robust.capstone import board, tracks
+from cs329t_robust.capstone import board
 from cs329t_robust.capstone.tracks import Score
+from cs329t_robust.models import CHECKPOINTS
 
 
 def test_results_are_kept_ranked_and_shown(tmp_path):
@@ -59,7 +60,7 @@ def test_two_branches_merge_without_conflict(tmp_path):
 
     file = tmp_path / "leaderboard.jsonl"
     git("init", "-b", "main")
-    (tmp_path / ".gitattributes").write_text((tracks.CHECKPOINTS.parents[1] / ".gitattributes").read_text())
+    (tmp_path / ".gitattributes").write_text((CHECKPOINTS.parents[1] / ".gitattributes").read_text())
     board.add(file, "ada", [Score("white", 1, 2)], "s")
     git("add", ".")
     git("commit", "-m", "one")
