@@ -5,7 +5,7 @@ import json
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,21 @@ EVERY = 30.0  # seconds between two saves within an epoch
 
 @dataclass(frozen=True)
 class Epoch:
-    """One pass over the data: mean loss and accuracy on the (perturbed) training examples, and `validate`'s score."""
+    """One pass over the data: mean loss and accuracy on the (perturbed) training examples, and `validate`'s score.
+
+    Attributes
+    ----------
+    seconds, cpu_seconds : float
+        Wall-clock and CPU time from the start of the training to this epoch's end, without what a kill undid and the
+        time until the training went on; not part of a comparison.
+    """
 
     number: int
     loss: float
     accuracy: float
     score: float | None = None
+    seconds: float = field(default=0.0, compare=False)
+    cpu_seconds: float = field(default=0.0, compare=False)
 
 
 class Run:
@@ -52,6 +61,7 @@ class Run:
         self.sums = torch.zeros(2, device=device)  # loss and right answers of the epoch so far
         self.best: dict[str, Tensor] | None = None
         self.path, self.saved_at = None if path is None else Path(path), time.monotonic()
+        self.earlier, self.began = (0.0, 0.0), (time.monotonic(), time.process_time())
         if self.path is not None and self.path.is_file():
             self._load()
 
@@ -59,6 +69,11 @@ class Run:
         """Add one step's summed loss and number of right answers."""
         self.sums = self.sums + torch.stack([loss, right.to(loss.dtype)]).to(self.sums.dtype)
         self.step, self.in_epoch = self.step + 1, self.in_epoch + 1
+
+    def spent(self) -> tuple[float, float]:
+        """Return the seconds of wall-clock and of CPU time that went into where the training stands."""
+        wall, cpu = self.earlier
+        return wall + time.monotonic() - self.began[0], cpu + time.process_time() - self.began[1]
 
     def end_epoch(self, examples: int, validate: Callable[[nn.Module], float] | None) -> None:
         """Write the epoch into the history, and keep its weights if they score best."""
@@ -72,7 +87,7 @@ class Run:
         score = None if validate is None else float(validate(self.model))
         if score is not None and all(score > epoch.score for epoch in self.history):
             self.best = copy.deepcopy(self.model.state_dict())
-        self.history.append(Epoch(len(self.history) + 1, loss, accuracy, score))
+        self.history.append(Epoch(len(self.history) + 1, loss, accuracy, score, *self.spent()))
         self.sums, self.in_epoch = torch.zeros_like(self.sums), 0
         self._save()
 
@@ -103,6 +118,7 @@ class Run:
             "step": self.step,
             "in_epoch": self.in_epoch,
             "history": [asdict(epoch) for epoch in self.history],
+            "spent": self.spent(),
             "rates": {name: group[name] for name in ("lr", "betas")},
         }
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -143,3 +159,4 @@ class Run:
         self.step, self.in_epoch, self.sums = notes["step"], notes["in_epoch"], tensors["sums"].to(self.sums.device)
         self.schedule.last_epoch, self.schedule._step_count = self.step, self.step + 1
         self.history = [Epoch(**epoch) for epoch in notes["history"]]
+        self.earlier = tuple(notes.get("spent", self.earlier))

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from functools import partial
 
 import pytest
@@ -191,6 +192,27 @@ def test_a_killed_training_goes_on_to_the_same_weights(tmp_path, monkeypatch, af
     finished = net(seed=6)
     assert fit(finished, x, y, resume=path, **settings) == history  # a finished one is only read
     assert torch.equal(finished[1].weight, whole[1].weight)
+
+
+def test_the_seconds_of_a_killed_training_add_up(tmp_path):
+    x, y = blobs(64)
+    asked = []
+
+    def slow(model, last=2):
+        asked.append(time.sleep(0.1))
+        if len(asked) == last:
+            raise Killed
+        return 0.0
+
+    with pytest.raises(Killed):
+        fit(net(), x, y, epochs=4, validate=slow, resume=tmp_path / "state.safetensors")
+    before = time.monotonic()
+    history = fit(net(), x, y, epochs=4, validate=slow, resume=tmp_path / "state.safetensors")
+    second_call = time.monotonic() - before
+    seconds = [epoch.seconds for epoch in history]
+    assert seconds == sorted(seconds)
+    assert history[-1].seconds > max(second_call, 0.4)  # the first epoch was before the kill
+    assert history[-1].cpu_seconds > 0
 
 
 def test_resume_refuses_another_training_and_another_file(tmp_path):
