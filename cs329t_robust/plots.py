@@ -213,7 +213,7 @@ def curves(lines: Mapping[str, Curve], *, chance: float, denominator: int | None
         ax.fill_between(eps, low, high, color=_colour(key), alpha=0.2, linewidth=0)
     ax.axhline(chance, color="0.4", linestyle=":", label=f"chance ({chance:.0%})")
     ax.set(ylim=(0, 1.02), ylabel="accuracy", xlabel=f"ε (/{denominator})" if denominator else "ε")
-    ax.legend(frameon=False, title="bands: 95% interval")
+    fig.legend(frameon=False, title="bands: 95% interval", loc="outside right upper")  # inside, it would cross a curve
     ax.spines[["top", "right"]].set_visible(False)
     return fig
 

@@ -117,8 +117,9 @@ def curve(*accuracies: float, n: int = 20) -> Curve:
 
 
 def test_curves_write_n_and_chance_and_show_the_interval():
-    (ax,) = plots.curves({"adversarial, PGD": curve(1, 0.5, 0)}, chance=0.1).axes
-    legend = [text.get_text() for text in ax.get_legend().get_texts()]
+    fig = plots.curves({"adversarial, PGD": curve(1, 0.5, 0)}, chance=0.1)
+    (ax,), (key,) = fig.axes, fig.legends
+    legend = [text.get_text() for text in key.get_texts()]
     assert legend == ["adversarial, PGD (n = 20)", "chance (10%)"]
     band = ax.collections[0].get_paths()[0].vertices[:, 1]
     assert band.min() >= 0
