@@ -74,7 +74,7 @@ class LiveTraining:
         total = self.moments[-1].steps if self.moments else 1
         ax.set(xlim=(0, total * 1.02), ylim=(0, 1.02), xlabel="training step", ylabel="accuracy on the batch")
         ax.set_title(self.title, fontsize=10)
-        ax.legend(frameon=False, loc="lower right")
+        ax.legend(frameon=False, loc="lower right", title=f"thin: one batch; thick: mean of {SMOOTH}")
         ax.spines[["top", "right"]].set_visible(False)
         return fig
 

@@ -212,7 +212,7 @@ def curves(lines: Mapping[str, Curve], *, chance: float, denominator: int | None
         ax.plot(eps, acc, color=_colour(key), marker=MARKERS[key], markersize=5, label=name)
         ax.fill_between(eps, low, high, color=_colour(key), alpha=0.2, linewidth=0)
     ax.axhline(chance, color="0.4", linestyle=":", label=f"chance ({chance:.0%})")
-    ax.set(ylim=(0, 1.02), ylabel="accuracy", xlabel=f"ε (/{denominator})" if denominator else "ε")
+    ax.set(ylim=(0, 1.02), ylabel="accuracy", xlabel=f"ε (/{denominator})" if denominator else "ε (pixels are 0 to 1)")
     fig.legend(frameon=False, title="bands: 95% interval", loc="outside right upper")  # inside, it would cross a curve
     ax.spines[["top", "right"]].set_visible(False)
     return fig
@@ -235,7 +235,10 @@ def grid(
     ax.set_title(title)
     ax.set_xticks(range(shape[1]), columns, fontsize=10)
     ax.set_yticks(range(shape[0]), rows, fontsize=10)
-    ax.tick_params(length=0)
+    ax.set_xticks([c + 0.5 for c in range(shape[1] - 1)], minor=True)
+    ax.set_yticks([r + 0.5 for r in range(shape[0] - 1)], minor=True)
+    ax.grid(which="minor", color="white", linewidth=1.5)  # so that neighbours of one shade can be counted
+    ax.tick_params(which="both", length=0)
     return fig
 
 
