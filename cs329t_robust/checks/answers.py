@@ -73,7 +73,7 @@ def _number(answer: Any, optional: bool) -> float | None:
         raise WrongType(f"your function returned {_kind(answer)}; expected {what}.")
     try:
         number = float(answer)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise WrongType(f"your function returned {_kind(answer)}; expected {what}.") from error
     if math.isnan(number):
         raise WrongType(f"your function returned NaN; expected {what}.")
@@ -112,12 +112,17 @@ def agree(a: Any, b: Any) -> bool:
         same_kind = a.shape == b.shape and a.is_floating_point() == b.is_floating_point()
         return same_kind and torch.allclose(a.double(), b.double(), rtol=1e-4, atol=TOLERANCE, equal_nan=True)
     if isinstance(a, int | float) and isinstance(b, int | float):
-        return math.isclose(a, b, rel_tol=1e-4, abs_tol=TOLERANCE) or (math.isnan(a) and math.isnan(b))
+        try:
+            return math.isclose(a, b, rel_tol=1e-4, abs_tol=TOLERANCE) or (math.isnan(a) and math.isnan(b))
+        except OverflowError:  # an integer that no float holds
+            return False
     return type(a) is type(b) and a is None
 
 
 def constant_factor(got: Tensor, want: Tensor) -> float | None:
-    """Return the one number by which `got` differs from `want` everywhere, or None."""
+    """Return the one number by which `got` differs from `want` everywhere, or None, as where their shapes differ."""
+    if got.shape != want.shape:
+        return None
     counts = want.abs() > 1e-6
     if int(counts.sum()) < 2:
         return None
@@ -128,4 +133,4 @@ def constant_factor(got: Tensor, want: Tensor) -> float | None:
 
 def clipped(answers: list) -> list:
     """Return the answers clipped to [0, 1], so that one mistake is recognised beside a forgotten clip."""
-    return [answer.clamp(0, 1) if isinstance(answer, Tensor) else answer for answer in answers]
+    return [a.clamp(0, 1) if isinstance(a, Tensor) and not a.is_complex() else a for a in answers]
