@@ -109,8 +109,10 @@ def agree(a: Any, b: Any) -> bool:
     if isinstance(a, list) and isinstance(b, list):
         return len(a) == len(b) and all(agree(left, right) for left, right in zip(a, b, strict=True))
     if isinstance(a, Tensor) and isinstance(b, Tensor):
-        same_kind = a.shape == b.shape and a.is_floating_point() == b.is_floating_point()
-        return same_kind and torch.allclose(a.double(), b.double(), rtol=1e-4, atol=TOLERANCE, equal_nan=True)
+        kinds = [(t.shape, t.is_floating_point(), t.dtype == torch.bool) for t in (a, b)]
+        return kinds[0] == kinds[1] and torch.allclose(
+            a.double(), b.double(), rtol=1e-4, atol=TOLERANCE, equal_nan=True
+        )
     if isinstance(a, int | float) and isinstance(b, int | float):
         try:
             return math.isclose(a, b, rel_tol=1e-4, abs_tol=TOLERANCE) or (math.isnan(a) and math.isnan(b))
@@ -133,4 +135,4 @@ def constant_factor(got: Tensor, want: Tensor) -> float | None:
 
 def clipped(answers: list) -> list:
     """Return the answers clipped to [0, 1], so that one mistake is recognised beside a forgotten clip."""
-    return [a.clamp(0, 1) if isinstance(a, Tensor) and not a.is_complex() else a for a in answers]
+    return [a.clamp(0, 1) if isinstance(a, Tensor) and a.is_floating_point() else a for a in answers]

@@ -17,6 +17,10 @@ RULES: dict[str, Rule] = {
     "square": lambda clean, noise, fgsm, pgd, square, unbounded: square < pgd,
     "unbounded": lambda clean, noise, fgsm, pgd, square, unbounded: unbounded > 0.1,
 }
+ANY = (
+    "You say whether a claim has a flag; a claim may have several: count them. Adding comparisons does not: in torch True + True is True. Turn "
+    "each comparison into a number first."
+)
 
 
 def _flags(**changed: Rule | None) -> Callable[..., Tensor]:
@@ -149,11 +153,8 @@ RED_FLAGS = Exercise(
             ),
             "You flag claims in which the weaker attacks leave more standing than PGD. That is as it should be: these are accuracies, not success rates.",
         ),
-        Mistake(
-            "any flag",
-            lambda *claims: (_red_flags(*claims) > 0).float(),
-            "You say whether there is a flag; count them: a claim may have several.",
-        ),
+        Mistake("any flag", lambda *claims: (_red_flags(*claims) > 0).float(), ANY),
+        Mistake("any flag, as a truth value", lambda *claims: _red_flags(*claims) > 0, ANY),
         Mistake(
             "share of the flags",
             lambda *claims: _red_flags(*claims) / len(RULES),

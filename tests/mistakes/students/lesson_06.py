@@ -427,6 +427,16 @@ def flags_any(clean, noise, fgsm, pgd, square, unbounded):
     return ((pgd > clean) | (noise < pgd) | (fgsm < pgd) | (square < pgd) | (unbounded > 0.1)).float()
 
 
+@wrong("06.6", "True \\+ True is True")
+def flags_added_as_truth_values(clean, noise, fgsm, pgd, square, unbounded):
+    return (pgd > clean) + (noise < pgd) + (fgsm < pgd) + (square < pgd) + (unbounded > 0.1)
+
+
+@wrong("06.6", "True \\+ True is True")
+def flags_added_then_float(clean, noise, fgsm, pgd, square, unbounded):
+    return ((pgd > clean) + (noise < pgd) + (fgsm < pgd) + (square < pgd) + (unbounded > 0.1)).float()
+
+
 @wrong("06.6", "unbounded")
 def flags_no_unbounded(clean, noise, fgsm, pgd, square, unbounded):
     return (pgd > clean).float() + (noise < pgd).float() + (fgsm < pgd).float() + (square < pgd).float()
