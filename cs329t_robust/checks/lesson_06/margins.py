@@ -115,6 +115,12 @@ MARGIN_LOSS = Exercise(
             "It is the logit of the label y that is subtracted, not that of the model's own prediction.",
         ),
         Mistake(
+            "second of all minus own",
+            lambda z, y: z.topk(2, dim=1).values[:, 1] - _own(z, y),
+            "You take the second largest of all logits. It is the label's rival only where the label is first; where the model is wrong already, the "
+            "rival is the first, and the second may be the label itself.",
+        ),
+        Mistake(
             "mean of the others",
             lambda z, y: (z.sum(1) - _own(z, y)) / (z.shape[1] - 1) - _own(z, y),
             "You took the mean of the other logits; one other class is enough to fool the model: their maximum.",

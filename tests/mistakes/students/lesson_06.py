@@ -129,6 +129,11 @@ def margin_cw(logits, y):
     return torch.relu(logits.scatter(1, y[:, None], -torch.inf).amax(1) - own)
 
 
+@wrong("06.2", "only where the label is first")
+def margin_second_of_all(logits, y):
+    return logits.sort(dim=1, descending=True).values[:, 1] - logits[torch.arange(len(y)), y]
+
+
 @right("06.2")
 def margin_scatter(logits, y):
     own = logits.gather(1, y.unsqueeze(1)).squeeze(1)
