@@ -158,6 +158,58 @@ def inner_returns_early(model, x, y, delta, eps, step_size, steps):
     return climb(model, x, y, delta, eps, step_size, 1)
 
 
+@wrong("05.2", "Only the model sees")
+def inner_clipped_for_the_model(model, x, y, delta, eps, step_size, steps):
+    was = model.training
+    model.eval()
+    d = delta.clone()
+    for _ in range(steps):
+        d.requires_grad_()
+        (g,) = torch.autograd.grad(F.cross_entropy((model((x + d).clamp(0, 1))), y), d)
+        d = (d + step_size * g.sign()).clamp(-eps, eps).detach()
+    model.train(was)
+    return x + d
+
+
+@wrong("05.2", "Only the model sees")
+def inner_clipped_before_the_leaf(model, x, y, delta, eps, step_size, steps):
+    was = model.training
+    model.eval()
+    d = delta
+    for _ in range(steps):
+        z = torch.clamp(x + d, 0, 1).requires_grad_()
+        g = torch.autograd.grad(F.cross_entropy(model(z), y, reduction="sum"), z)[0]
+        d = torch.clamp(d + step_size * torch.sign(g), -eps, eps)
+    model.train(was)
+    return x + d
+
+
+@wrong("05.2", "once at the end")
+def inner_clipped_for_the_model_and_last(model, x, y, delta, eps, step_size, steps):
+    was = model.training
+    model.eval()
+    d = delta.clone()
+    for _ in range(steps):
+        d.requires_grad_()
+        (g,) = torch.autograd.grad(F.cross_entropy((model((x + d).clamp(0, 1))), y), d)
+        d = (d + step_size * g.sign()).clamp(-eps, eps).detach()
+    model.train(was)
+    return (x + d).clamp(0, 1)
+
+
+@wrong("05.2", r"left in train mode.*model\.train\(was\)")
+def inner_always_trains_after(model, x, y, delta, eps, step_size, steps):
+    model.eval()
+    z = (x + delta).clamp(0, 1)
+    for _ in range(steps):
+        z = z.detach().requires_grad_()
+        (g,) = torch.autograd.grad(F.cross_entropy(model(z), y, reduction="sum"), z)
+        z = z.detach() + step_size * g.sign()
+        z = torch.min(torch.max(z, x - eps), x + eps).clamp(0, 1)
+    model.train()
+    return z.detach()
+
+
 @right("05.2")
 def inner_right_detached(model, x, y, delta, eps, step_size, steps):
     return climb(model, x, y, delta, eps, step_size, steps)
