@@ -348,6 +348,42 @@ def outer_floor(model, optimiser, x, y, inner, batch_size):
         optimiser.step()
 
 
+@wrong("05.3", "returns x \\+ δ, not δ")
+def outer_adds_delta(model, optimiser, x, y, inner, batch_size):
+    for xb, yb in zip(x.split(batch_size), y.split(batch_size), strict=True):
+        optimiser.zero_grad()
+        F.cross_entropy(model(xb + inner(model, xb, yb)), yb).backward()
+        optimiser.step()
+
+
+@wrong("05.3", "returns x \\+ δ, not δ")
+def outer_adds_delta_and_clips(model, optimiser, x, y, inner, batch_size):
+    for i in range(0, len(x), batch_size):
+        xb, yb = x[i : i + batch_size], y[i : i + batch_size]
+        delta = inner(model, xb, yb)
+        optimiser.zero_grad()
+        F.cross_entropy(model(torch.clamp(xb + delta, 0, 1)), yb).backward()
+        optimiser.step()
+
+
+@wrong("05.3", "also learn from x itself")
+def outer_adds_clean(model, optimiser, x, y, inner, batch_size):
+    for xb, yb in zip(x.split(batch_size), y.split(batch_size), strict=True):
+        x_adv = inner(model, xb, yb)
+        optimiser.zero_grad()
+        loss = F.cross_entropy(model(xb), yb) + F.cross_entropy(model(x_adv), yb)
+        loss.backward()
+        optimiser.step()
+
+
+@wrong("05.3", "moved .* times as far|the weights are not")
+def outer_unforeseen(model, optimiser, x, y, inner, batch_size):
+    for xb, yb in zip(x.split(batch_size), y.split(batch_size), strict=True):
+        optimiser.zero_grad()
+        (0.7 * F.cross_entropy(model(0.5 * (xb + inner(model, xb, yb))), yb)).backward()
+        optimiser.step()
+
+
 @right("05.3")
 def outer_split(model, optimiser, x, y, inner, batch_size):
     for xb, yb in zip(x.split(batch_size), y.split(batch_size), strict=True):
