@@ -502,6 +502,27 @@ def collapse_minus_one(one_step, many_steps):
     return -1
 
 
+@wrong("05.4", "includes exactly 50%")
+def collapse_above_half(one_step, many_steps):
+    for i, (a, b) in enumerate(zip(one_step.tolist(), many_steps.tolist(), strict=True)):
+        if a > 0.5 and b < a / 2:
+            return i + 1
+
+
+@wrong("05.4", "leaves out exactly half")
+def collapse_at_most_half(one_step, many_steps):
+    for i, (a, b) in enumerate(zip(one_step, many_steps, strict=True)):
+        if a >= 0.5 and b / a <= 0.5:
+            return i + 1
+    return None
+
+
+@wrong("05.4", "includes exactly 50%.*leaves out exactly half")
+def collapse_both_lines(one_step, many_steps):
+    bad = (one_step > 0.5) & (2 * many_steps <= one_step)
+    return bad.int().argmax().item() + 1 if bad.any() else None
+
+
 @right("05.4")
 def collapse_loop(one_step, many_steps):
     for i, (a, b) in enumerate(zip(one_step.tolist(), many_steps.tolist(), strict=True)):
