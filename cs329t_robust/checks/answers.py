@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .words import agreeing, count
+
 TOLERANCE = 2e-5
 
 
@@ -49,9 +51,9 @@ def checked(answer: Any, like: Any, returns: str) -> Any:
         raise WrongType(f"your function returned shape {tuple(answer.shape)}; expected {what}.{lost}")
     if not answer.is_floating_point():
         raise WrongType(f"your function returned {answer.dtype}; expected {what}.")
-    if not bool(answer.isfinite().all()):
+    if odd := int((~answer.isfinite()).sum()):
         raise WrongType(
-            f"your function returned {int((~answer.isfinite()).sum())} values that are NaN or infinite. The usual cause is a "
+            f"your function returned {count(odd, 'value')} that {agreeing(odd, 'are')} NaN or infinite. The usual cause is a "
             "division by zero, such as 0/0 where nothing changed: put .clamp(min=1e-12) around the divisor."
         )
     return answer

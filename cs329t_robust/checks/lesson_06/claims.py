@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ..exercise import Exercise, Mistake, Probe, Run
 from ..probes import generator
+from ..words import count
 
 ANSWERED = ("clean", "noise", "fgsm", "pgd", "square", "unbounded")
 Rule = Callable[..., Tensor]
@@ -71,7 +72,7 @@ def _counts(*indices: int) -> Callable[[Run], str]:
             for i in range(len(expected)):
                 if abs(answer[i] - expected[i]) > 1e-4:
                     claim = ", ".join(f"{name} {arg[i]:.2f}" for name, arg in zip(ANSWERED, args, strict=True))
-                    return f"the claim ({claim}) has {expected[i]:.0f} red flags, you count {answer[i]:g}"
+                    return f"the claim ({claim}) has {count(round(expected[i].item()), 'red flag')}, you count {answer[i]:g}"
         return ""
 
     return test
