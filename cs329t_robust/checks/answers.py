@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .words import agreeing, count
+
 TOLERANCE = 2e-5
 
 
@@ -49,9 +51,9 @@ def checked(answer: Any, like: Any, returns: str) -> Any:
         raise WrongType(f"your function returned shape {tuple(answer.shape)}; expected {what}.{lost}")
     if not answer.is_floating_point():
         raise WrongType(f"your function returned {answer.dtype}; expected {what}.")
-    if not bool(answer.isfinite().all()):
+    if odd := int((~answer.isfinite()).sum()):
         raise WrongType(
-            f"your function returned {int((~answer.isfinite()).sum())} values that are NaN or infinite. The usual cause is a "
+            f"your function returned {count(odd, 'value')} that {agreeing(odd, 'are')} NaN or infinite. The usual cause is a "
             "division by zero, such as 0/0 where nothing changed: put .clamp(min=1e-12) around the divisor."
         )
     return answer
@@ -73,7 +75,7 @@ def _number(answer: Any, optional: bool) -> float | None:
         raise WrongType(f"your function returned {_kind(answer)}; expected {what}.")
     try:
         number = float(answer)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise WrongType(f"your function returned {_kind(answer)}; expected {what}.") from error
     if math.isnan(number):
         raise WrongType(f"your function returned NaN; expected {what}.")
@@ -109,15 +111,22 @@ def agree(a: Any, b: Any) -> bool:
     if isinstance(a, list) and isinstance(b, list):
         return len(a) == len(b) and all(agree(left, right) for left, right in zip(a, b, strict=True))
     if isinstance(a, Tensor) and isinstance(b, Tensor):
-        same_kind = a.shape == b.shape and a.is_floating_point() == b.is_floating_point()
-        return same_kind and torch.allclose(a.double(), b.double(), rtol=1e-4, atol=TOLERANCE, equal_nan=True)
+        kinds = [(t.shape, t.is_floating_point(), t.dtype == torch.bool) for t in (a, b)]
+        return kinds[0] == kinds[1] and torch.allclose(
+            a.double(), b.double(), rtol=1e-4, atol=TOLERANCE, equal_nan=True
+        )
     if isinstance(a, int | float) and isinstance(b, int | float):
-        return math.isclose(a, b, rel_tol=1e-4, abs_tol=TOLERANCE) or (math.isnan(a) and math.isnan(b))
+        try:
+            return math.isclose(a, b, rel_tol=1e-4, abs_tol=TOLERANCE) or (math.isnan(a) and math.isnan(b))
+        except OverflowError:  # an integer that no float holds
+            return False
     return type(a) is type(b) and a is None
 
 
 def constant_factor(got: Tensor, want: Tensor) -> float | None:
-    """Return the one number by which `got` differs from `want` everywhere, or None."""
+    """Return the one number by which `got` differs from `want` everywhere, or None, as where their shapes differ."""
+    if got.shape != want.shape:
+        return None
     counts = want.abs() > 1e-6
     if int(counts.sum()) < 2:
         return None
@@ -128,4 +137,4 @@ def constant_factor(got: Tensor, want: Tensor) -> float | None:
 
 def clipped(answers: list) -> list:
     """Return the answers clipped to [0, 1], so that one mistake is recognised beside a forgotten clip."""
-    return [answer.clamp(0, 1) if isinstance(answer, Tensor) else answer for answer in answers]
+    return [a.clamp(0, 1) if isinstance(a, Tensor) and a.is_floating_point() else a for a in answers]

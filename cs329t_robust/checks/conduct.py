@@ -17,7 +17,7 @@ IN_PLACE = (
 )
 TRAIN_MODE = (
     "The model came in eval mode and was left in train mode: dropout is on and BatchNorm's statistics move. "
-    "Leave model.train() out."
+    "Leave model.train() out, or put back what was there: model.train(was) with was = model.training."
 )
 EVAL_MODE = (
     "The model came in train mode and was left in eval mode: the training that goes on would be another one. "

@@ -157,6 +157,7 @@ class Exercise:
             cases = self.cases(seed)
             try:
                 answers = [observed(function, args, conduct, self.keeps_graph, bool(self.after)) for args in cases]
+                measured = [self.after(*args) for args in cases] if self.after else answers
             except NotImplementedError:
                 return self._open()
             except (Exception, SystemExit) as error:
@@ -165,18 +166,13 @@ class Exercise:
                 return self._broken(*([told[0], *named] if named else told), *conduct.faults)
             if all(answer is None for answer in answers) and _does_nothing(function):
                 return self._open()
-            if self.after:
-                answers = [self.after(*args) for args in cases]
-            return self._measured(function, answers, conduct, seed)
+            return self._measured(function, measured, conduct, seed)
 
     def _measured(self, function: Function, answers: list, conduct: Conduct, seed: int) -> Report:
         cases = self.cases(seed)
         expected = [self.answer(self.reference, args) for args in self.cases(seed)]
         try:
-            usable = [
-                a if self.after else checked(a, args[self.like], self.returns)
-                for a, args in zip(answers, cases, strict=True)
-            ]
+            usable = [self._usable(*row) for row in zip(answers, expected, cases, strict=True)]
         except WrongType as error:
             named = self.recognise(answers, expected, seed)
             return self._broken(*(named or [_sentence(str(error))]), *conduct.faults)
@@ -199,6 +195,17 @@ class Exercise:
             () if failed else tuple(conduct.notes),
             self.hint if failed and not named else "",
         )
+
+    def _usable(self, answer: Any, expected: Any, args: tuple) -> Any:
+        """Return the answer in the form that the probes measure, or raise WrongType."""
+        if not self.after:
+            answer = checked(answer, args[self.like], self.returns)
+        elif answer.shape != expected.shape:
+            raise WrongType(
+                "your function leaves another model than the one it was given: train the layers that are there, and add or "
+                "remove none."
+            )
+        return answer.to(expected.dtype) if isinstance(answer, Tensor) else answer
 
     @staticmethod
     def _outcome(probe: Probe, run: Run) -> Outcome:
@@ -256,8 +263,9 @@ class Exercise:
             return []
         told = "Your answer"
         factor = constant_factor(got, want)
-        if factor is None and self.returns == "images":
-            told, x = "Your change of the image", args[self.like]
+        x = args[self.like]
+        if factor is None and self.returns == "images" and not self.after:
+            told = "Your change of the image"
             free = (got > 0) & (got < 1) & (want > 0) & (want < 1)  # not cut off by the clip
             factor = constant_factor((got - x)[free], (want - x)[free])
         if factor is None or abs(factor - 1) < 0.02 or abs(factor) < 1e-4:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from .answers import TOLERANCE, agree
 from .exercise import Run
+from .words import part
 
 SHAPES = ((6, 1, 5, 5), (1, 3, 4, 4))  # a batch of grey images, and a single colour image
 
@@ -76,7 +77,9 @@ def in_image(run: Run) -> str:
         return ""
     low, high = min(a.min().item() for _, a, _ in run), max(a.max().item() for _, a, _ in run)
     total = sum(a.numel() for _, a, _ in run)
-    return f"{outside} of {total} pixels left [0, 1] (from {low:.2f} to {high:.2f}): clip the result to a valid image"
+    return (
+        f"{part(outside, total, 'pixel')} left [0, 1] (from {low:.2f} to {high:.2f}): clip the result to a valid image"
+    )
 
 
 def in_ball(norm: str, image_at: int, eps_at: int) -> Callable[[Run], str]:
@@ -91,7 +94,9 @@ def in_ball(norm: str, image_at: int, eps_at: int) -> Callable[[Run], str]:
             if far.any() and size.max().item() - args[eps_at] > worst[0] - worst[1]:
                 worst = (size.max().item(), args[eps_at])
         sign = "max |x′−x|" if norm == "Linf" else "‖x′−x‖₂"
-        return f"{bad} of {total} images left the ε-ball: {sign} = {worst[0]:.3f} > ε = {worst[1]:.3f}" if bad else ""
+        return (
+            f"{part(bad, total, 'image')} left the ε-ball: {sign} = {worst[0]:.3f} > ε = {worst[1]:.3f}" if bad else ""
+        )
 
     return test
 
@@ -115,7 +120,7 @@ def matches(what: str = "value") -> Callable[[Run], str]:
             at = int(gap.flatten().argmax())
             wrong = int((gap > TOLERANCE + 1e-4 * expected.abs()).sum())
             return (
-                f"{wrong} of {gap.numel()} {what}s differ; for example expected {expected.flatten()[at]:.4g}, "
+                f"{part(wrong, gap.numel(), what, 'differ')}; for example expected {expected.flatten()[at]:.4g}, "
                 f"got {answer.flatten()[at]:.4g}"
             )
         return ""
@@ -163,7 +168,7 @@ def uphill(model_at: int, image_at: int, label_at: int, towards: bool = False) -
             return ""
         verb, aim = ("did not fall", "fall towards the target") if towards else ("did not rise", "rise")
         return (
-            f"the loss {verb} for {int((~right).sum())} of {len(right)} images (mean {start.mean():.2f} before, "
+            f"the loss {verb} for {part(int((~right).sum()), len(right), 'image')} (mean {start.mean():.2f} before, "
             f"{end.mean():.2f} after); it must {aim}"
         )
 
@@ -201,8 +206,8 @@ def follows(image_at: int) -> Callable[[Run], str]:
     return test
 
 
-def share_is_right(what: str, name: str) -> Callable[[Run], str]:
-    """Make a test that a number is the share of images of which `what` holds, and say which other divisor was used."""
+def share_is_right(verb: str, what: str, name: str) -> Callable[[Run], str]:
+    """Make a test that a number is the share of images that `verb` (in the plural) `what`, and say which other divisor was used."""
 
     def test(run: Run) -> str:
         wrong = [(len(args[1]), a, e) for args, a, e in run if abs(a - e) > 1e-4]
@@ -210,7 +215,7 @@ def share_is_right(what: str, name: str) -> Callable[[Run], str]:
             return ""
         n, got, want = wrong[0]
         divisors = {round(e * len(args[1]) / a, 3) if a else 0 for args, a, e in run}
-        told = f"{round(want * n)} of {n} images {what}, so the {name} is {want:.3f}; you return {got:.4g}"
+        told = f"{part(round(want * n), n, 'image', verb)} {what}, so the {name} is {want:.3f}; you return {got:.4g}"
         if len(divisors) == 1 and (divisor := divisors.pop()) > 1:
             return f"{told}: the count is divided by {divisor:g} every time; divide it by the number of images"
         return told

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from html import escape
 
+from .words import count
+
 _COLOURS = {"done": "#009E73", "partly": "#E69F00", "wrong": "#D55E00", "open": "#7f7f7f"}
 _SIGNS = {"done": "✓", "partly": "◐", "wrong": "✗", "open": "○"}
 _WORDS = {"done": "solved", "partly": "partly right", "wrong": "not right yet"}
@@ -18,7 +20,7 @@ class Outcome:
 
     def __str__(self) -> str:
         sign, tail = ("✗", f": {self.problem}") if self.problem else ("✓", "")
-        return f"{sign} {self.name} ({self.points} {'point' if self.points == 1 else 'points'}){tail}"
+        return f"{sign} {self.name} ({count(self.points, 'point')}){tail}"
 
 
 @dataclass(frozen=True)

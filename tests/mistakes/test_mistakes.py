@@ -15,6 +15,10 @@ EXERCISES = checks.exercises()
 MISTAKES = [pytest.param(e, m, id=f"{e.id} {m.name}") for e in EXERCISES.values() for m in e.mistakes]
 STUDENTS = [pytest.param(EXERCISES[i], c, id=f"{i} {c.function.__name__}") for i, cs in WRONG.items() for c in cs]
 ANSWERS = [pytest.param(EXERCISES[i], f, id=f"{i} {f.__name__}") for i, fs in RIGHT.items() for f in fs]
+NOUNS = "pixels|pixel values|images|losses|outputs|bounds|flags|points|values|features|times"
+UNGRAMMATICAL = re.compile(
+    rf"(?<![\d.])1 (?:\w+ )?(?:{NOUNS})\b|(?<!\d)1 of \d+ [a-z ]*s (?:are|have|do|differ|were)\b|sss\b"
+)
 EACH = [pytest.param(e, id=f"{e.id} {e.name}") for e in EXERCISES.values()]
 
 
@@ -50,6 +54,7 @@ def test_known_mistake_is_caught_and_named_in_time(exercise, mistake):
     assert time.process_time() - start < 3
     assert report.score < report.points
     assert mistake.says in report.diagnosis
+    assert not UNGRAMMATICAL.search(str(report))
 
 
 @pytest.mark.parametrize("exercise", EACH)
@@ -66,6 +71,7 @@ def test_students_mistake_is_caught_and_named(exercise, case):
     report = exercise.grade(case.function)
     assert report.score < report.points
     assert re.search(case.expected, told(report)), str(report)
+    assert not UNGRAMMATICAL.search(str(report))
 
 
 def test_an_unknown_factor_is_told():

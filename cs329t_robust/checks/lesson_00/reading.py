@@ -38,7 +38,7 @@ ACCURACY = Exercise(
         Probe(
             "is the share of images classified as y",
             3,
-            share_is_right("are classified correctly", "accuracy"),
+            share_is_right("are", "classified correctly", "accuracy"),
             essential=True,
         ),
     ],

@@ -128,7 +128,7 @@ SUCCESS_RATE = Exercise(
         Probe(
             "is the share of images predicted as their target",
             3,
-            share_is_right("reach their target", "rate"),
+            share_is_right("reach", "the target", "rate"),
             essential=True,
         ),
     ],

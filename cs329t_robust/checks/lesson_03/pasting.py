@@ -5,6 +5,7 @@ from torch import Tensor
 
 from ..exercise import Exercise, Mistake, Probe, Run
 from ..probes import alone, generator, images, in_image, matches
+from ..words import part
 
 SHAPES = ((6, 1, 5, 7), (1, 3, 6, 4))
 
@@ -30,16 +31,16 @@ def _outside_is_kept(run: Run) -> str:
     for (x, mask, _), answer, _ in run:
         changed = ((answer - x).abs() > 2e-5)[:, :, ~mask]
         if changed.any():
-            return f"{int(changed.sum())} of {changed.numel()} pixel values outside the mask changed; none may"
+            return f"{part(int(changed.sum()), changed.numel(), 'pixel value')} outside the mask changed; none may"
     return ""
 
 
 def _inside_is_paint(run: Run) -> str:
     for (_, mask, paint), answer, _ in run:
         wanted = paint.clamp(0, 1)[:, mask]
-        wrong = ((answer.clamp(0, 1)[:, :, mask] - wanted).abs() > 2e-5).sum()
-        if wrong:
-            return f"{int(wrong)} of {answer[:, :, mask].numel()} pixel values under the mask are not the paint's"
+        wrong = (answer.clamp(0, 1)[:, :, mask] - wanted).abs() > 2e-5
+        if wrong.any():
+            return f"under the mask {part(int(wrong.sum()), wrong.numel(), 'pixel value', 'are')} not the paint's"
     return ""
 
 
@@ -145,7 +146,7 @@ def _at_the_edges(run: Run) -> str:
         if wrong:
             return (
                 f"with top = {top}, left = {left} the patch sticks out of the {x.shape[2]}×{x.shape[3]} picture; what is "
-                f"outside is lost. {wrong} of {answer.numel()} pixel values differ"
+                f"outside is lost. {part(wrong, answer.numel(), 'pixel value', 'differ')}"
             )
     return ""
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from ...threat import warp
 from ..exercise import Exercise, Mistake, Probe, Run
 from ..probes import alone, classifier, generator, images, labels, losses
+from ..words import part
 
 
 def _all_losses(model: nn.Module, x: Tensor, y: Tensor, poses: Tensor) -> tuple[Tensor, Tensor]:
@@ -39,7 +40,9 @@ def _is_a_pose(run: Run) -> str:
     for (_, x, _, poses), answer, _ in run:
         gaps = torch.stack([(warp(x, pose) - answer).abs().flatten(1).amax(1) for pose in poses]).amin(0)
         if bool((gaps > 1e-4).any()):
-            return f"{int((gaps > 1e-4).sum())} of {len(x)} answers are no pose of their image among the {len(poses)} given"
+            return (
+                f"{part(int((gaps > 1e-4).sum()), len(x), 'answer', 'are')} none of the {len(poses)} poses of the image"
+            )
     return ""
 
 
@@ -51,7 +54,7 @@ def _is_worst(run: Run) -> str:
         if short.any():
             at = int((best - mine).argmax())
             return (
-                f"for {int(short.sum())} of {len(x)} images another pose has a higher loss; image {at}: "
+                f"for {part(int(short.sum()), len(x), 'image')} another pose has a higher loss; image {at}: "
                 f"{mine[at]:.3f} against {best[at]:.3f}"
             )
     return ""

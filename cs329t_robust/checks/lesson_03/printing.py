@@ -5,6 +5,7 @@ from torch import Tensor
 
 from ..exercise import Exercise, Mistake, Probe, Run
 from ..probes import alone, generator, images, matches
+from ..words import part
 
 SHAPES = ((5, 1, 4, 6), (2, 3, 5, 4))
 
@@ -33,7 +34,7 @@ def _only_palette(run: Run) -> str:
     for (_, palette), answer, _ in run:
         foreign = _far(answer, palette).amin(1) > 1e-6
         if foreign.any():
-            return f"{int(foreign.sum())} of {foreign.numel()} pixels have a colour that is not in the palette"
+            return f"{part(int(foreign.sum()), foreign.numel(), 'pixel', 'have')} a colour that is not in the palette"
     return ""
 
 
@@ -42,7 +43,7 @@ def _nearest(run: Run) -> str:
         got, best = ((x - z).square().sum(1) for z in (answer, expected))
         worse = got > best + 1e-5
         if worse.any():
-            return f"{int(worse.sum())} of {worse.numel()} pixels got another colour than the nearest of {len(palette)}"
+            return f"{part(int(worse.sum()), worse.numel(), 'pixel')} got another colour than the nearest of {len(palette)}"
     return ""
 
 

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from ..exercise import Exercise, Mistake, Probe, Run
 from ..probes import generator
+from ..words import agreeing, part
 
 
 def _net_success(before: Tensor, after: Tensor, target: int) -> float:
@@ -32,7 +33,7 @@ def _right_share(run: Run) -> str:
         if abs(answer - expected) > 1e-4:
             could, hits = int((before != target).sum()), int(((after == target) & (before != target)).sum())
             return (
-                f"{could} of {len(before)} pictures were not called {target} before, and {hits} of those are now: "
+                f"{part(could, len(before), 'picture', 'were')} not called {target} before; of those {hits} {agreeing(hits, 'are')} now: "
                 f"expected {expected:.3f}, got {answer:.4g}"
             )
     return ""

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from ..exercise import Exercise, Mistake, Probe, Run
 from ..probes import generator
+from ..words import agreeing, count, part
 
 
 def _agreement(same: Tensor, different: Tensor) -> float:
@@ -30,7 +31,7 @@ def _right_share(run: Run) -> str:
         if abs(answer - expected) > 1e-4:
             near, ties = int((same < different).sum()), int((same == different).sum())
             return (
-                f"of {len(same)} digits {near} have the pair of one meaning nearer and {ties} are ties: expected "
+                f"for {part(near, len(same), 'digit')} the pair of one meaning is nearer, and there {agreeing(ties, 'are')} {count(ties, 'tie')}: expected "
                 f"{expected:.3f}, got {answer:.4g}"
             )
     return ""

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from ..exercise import Exercise, Mistake, Probe, Run
 from ..probes import alone, generator
+from ..words import part
 
 SHAPES = ((5, 1, 6, 5), (2, 3, 5, 7))
 
@@ -43,9 +44,10 @@ def _same_rows(answer: Tensor, x: Tensor, down: int) -> bool:
 
 def _new_rows_are_black(run: Run) -> str:
     for (_, rows), answer, _ in run:
-        left = int((answer[:, :, :rows].abs() > 1e-5).sum()) if rows else 0
+        new = answer[:, :, :rows]
+        left = int((new.abs() > 1e-5).sum())
         if left:
-            return f"rows={rows}: {left} pixels of the first {rows} rows are not 0; nothing comes in from above"
+            return f"rows={rows}: {part(left, new.numel(), 'pixel value', 'are')} not 0 in what came in; nothing comes in from above"
     return ""
 
 

@@ -6,6 +6,7 @@ from torch import Tensor
 from ..answers import TOLERANCE
 from ..exercise import Exercise, Mistake, Probe, Run
 from ..probes import SHAPES, alone, generator, images, matches, per_image
+from ..words import part
 
 
 def _length(delta: Tensor) -> Tensor:
@@ -34,7 +35,7 @@ def _has_size(run: Run) -> str:
         got = (answer - x).flatten(1).norm(dim=1)[moved]
         bad = (got - size).abs() > 1e-3
         if bad.any():
-            return f"{int(bad.sum())} of {len(bad)} changes have not length {size}: they go from {got.min():.3f} to {got.max():.3f}"
+            return f"{part(int(bad.sum()), len(bad), 'change', 'do')} not have length {size}: they go from {got.min():.3f} to {got.max():.3f}"
     return ""
 
 
@@ -43,7 +44,7 @@ def _same_direction(run: Run) -> str:
         moved = (x_adv - x).flatten(1).norm(dim=1) > TOLERANCE
         cosine = torch.nn.functional.cosine_similarity((answer - x).flatten(1), (x_adv - x).flatten(1))[moved]
         if (cosine < 0.999).any():
-            return f"the direction of {int((cosine < 0.999).sum())} of {len(cosine)} changes is another (cosine {cosine.min():.2f})"
+            return f"the direction of {part(int((cosine < 0.999).sum()), len(cosine), 'change')} is another (cosine {cosine.min():.2f})"
     return ""
 
 

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from ..exercise import Exercise, Mistake, Probe, Run
 from ..probes import alone, generator, images, in_image, matches
+from ..words import count
 
 SHAPES = ((6, 1, 5, 5), (3, 3, 4, 4))
 
@@ -47,9 +48,9 @@ def _places(run: Run) -> str:
     for (x, _, k), answer, _ in run:
         changed = ((answer - x).abs() > 1e-6).any(1).flatten(1).sum(1)
         if (changed > k).any():
-            return f"k={k}, but up to {int(changed.max())} pixels of an image changed"
+            return f"k={k}, but up to {count(int(changed.max()), 'pixel')} of an image changed"
         if (changed < k).any():
-            return f"k={k}, but in one image only {int(changed.min())} pixels changed: some have no room to move"
+            return f"k={k}, but in one image only {count(int(changed.min()), 'pixel')} changed: others have no room to move"
     return ""
 
 
@@ -58,7 +59,7 @@ def _gains(run: Run) -> str:
         got, best = (((z.clamp(0, 1) - x) * grad).flatten(1).sum(1) for z in (answer, expected))
         at = int((got / best).argmin())
         if got[at] < 0.999 * best[at]:
-            return f"k={k}, image {at}: the loss gains {got[at]:.4g} to first order; the best {k} pixels gain {best[at]:.4g}"
+            return f"k={k}, image {at}: the loss gains {got[at]:.4g} to first order; with the best choice of pixels {best[at]:.4g}"
     return ""
 
 

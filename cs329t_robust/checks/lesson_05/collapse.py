@@ -41,6 +41,8 @@ def _collapse_cases(seed: int) -> list[tuple]:
         (curve(0.88, 0.90, 0.95), curve(0.02, 0.01, 0.02)),
         (curve(0.70, 0.80, 0.92, 0.84, 0.85), curve(0.60, 0.72, 0.10, 0.70, 0.74)),
         (curve(0.40, 0.55, 0.65), curve(0.01, 0.34, 0.40)),
+        (torch.tensor([0.30, 0.50, 0.90]), torch.tensor([0.20, 0.10, 0.10])),  # exactly 50% is "at least 50%"
+        (torch.tensor([0.30, 0.80, 0.90]), torch.tensor([0.20, 0.40, 0.10])),  # exactly half is not "less than half"
     ]
 
 
@@ -79,15 +81,19 @@ def _is(one: Tensor, many: Tensor) -> Tensor:
     return (one >= 0.5) & (many < 0.5 * one)
 
 
+_AT_LEAST = "“At least 50%” includes exactly 50%, which your comparison leaves out."
+_LESS = "“Less than half” leaves out exactly half, which your comparison includes."
+
 FIRST_COLLAPSE = Exercise(
     "05.4",
     "first_collapse",
     _first_collapse,
     _collapse_cases,
     [
-        Probe("finds the epoch of a collapse", 2, lambda run: _right_epoch(_some(run, [0, 2, 3])), essential=True),
+        Probe("finds the epoch of a collapse", 1, lambda run: _right_epoch(_some(run, [0, 2, 3])), essential=True),
         Probe("says None where there is none", 1, lambda run: _right_epoch(_some(run, [1]))),
         Probe("does not take a weak network for a collapsed one", 1, lambda run: _right_epoch(_some(run, [4]))),
+        Probe("draws both lines where the text does", 1, lambda run: _right_epoch(_some(run, [5, 6]))),
     ],
     [
         Mistake(
@@ -125,6 +131,13 @@ FIRST_COLLAPSE = Exercise(
             "weak networks count",
             _rule(lambda one, many: many < 0.5 * one),
             "An untrained network counts as collapsed in yours: the one-step accuracy has to be at least 50%.",
+        ),
+        Mistake("more than 50%", _rule(lambda one, many: (one > 0.5) & (many < 0.5 * one)), _AT_LEAST),
+        Mistake("half counts", _rule(lambda one, many: (one >= 0.5) & (many <= 0.5 * one)), _LESS),
+        Mistake(
+            "both lines",
+            _rule(lambda one, many: (one > 0.5) & (many <= 0.5 * one)),
+            f"Two things at once. (1) {_AT_LEAST} (2) {_LESS}",
         ),
         Mistake(
             "any gap counts",

@@ -38,7 +38,7 @@ def _ce(z: Tensor, y: Tensor) -> Tensor:
 def _inner_with(
     begin: Callable[[Tensor, Tensor], Tensor] = lambda x, delta: (x + delta).clamp(0, 1),
     mode: Callable[[nn.Module], object] = lambda model: model.eval(),
-    back: Callable[[nn.Module], object] = lambda model: model.train(),
+    back: Callable[[nn.Module, bool], object] = lambda model, was: model.train(was),
     direction: Callable[[Tensor], Tensor] = torch.sign,
     side: int = 1,
     size: Callable[[float, float, int], float] = lambda eps, step_size, steps: step_size,
@@ -47,6 +47,7 @@ def _inner_with(
     last: Callable[[Tensor, Tensor, float], Tensor] = lambda x, x_adv, eps: x_adv,
     centre: Callable[[Tensor, Tensor], Tensor] = lambda x, delta: x,
     at: Callable[[Tensor, Tensor], Tensor] = lambda x, x_adv: x_adv,
+    see: Callable[[Tensor], Tensor] = lambda x_adv: x_adv,
     base: Callable[[Tensor, Tensor], Tensor] = lambda x, x_adv: x_adv,
     label: Callable[[nn.Module, Tensor, Tensor], Tensor] = lambda model, x, y: y,
     loss: Callable[[Tensor, Tensor], Tensor] = _ce,
@@ -57,15 +58,16 @@ def _inner_with(
     def inner_max(
         model: nn.Module, x: Tensor, y: Tensor, delta: Tensor, eps: float, step_size: float, steps: int
     ) -> Tensor:
+        was = model.training
         mode(model)
         x_adv = begin(x, delta)
         for _ in range(count(steps)):
             with torch.no_grad():
                 named = label(model, x_adv, y)
-            grad = gradient_of(model, at(x, x_adv), lambda z, named=named: loss(z, named))
+            grad = gradient_of(lambda z: model(see(z)), at(x, x_adv), lambda z, named=named: loss(z, named))
             x_adv = base(x, x_adv) + side * size(eps, step_size, steps) * direction(grad)
             x_adv = onto(centre(x, delta), x_adv, eps)
-        back(model)
+        back(model, was)
         return answer(x, last(x, x_adv, eps))
 
     return inner_max
@@ -73,11 +75,12 @@ def _inner_with(
 
 def _inner_cases(seed: int) -> list[tuple]:
     cases = []
-    settings = ((0.2, 0.05, 1), (0.1, 0.03, 5), (0.15, 0.06, 4))
-    for i, (shape, (eps, step_size, steps)) in enumerate(zip((SHAPES[0], *SHAPES), settings, strict=True)):
+    settings = ((0.2, 0.05, 1), (0.1, 0.03, 5), (0.15, 0.06, 4), (0.2, 0.08, 2))
+    for i, (shape, (eps, step_size, steps)) in enumerate(zip((SHAPES[0], *SHAPES, SHAPES[0]), settings, strict=True)):
         start = eps * (2 * torch.rand(shape, generator=generator(seed + 40 + i)) - 1)
         x, y = images(seed + i, shape), labels(seed, shape[0])
-        cases.append((student_net(seed, shape), x, y, start, eps, step_size, steps))
+        model = student_net(seed, shape).train(i < 3)  # the last one comes in eval mode, as between two epochs
+        cases.append((model, x, y, start, eps, step_size, steps))
     return cases
 
 
@@ -102,12 +105,28 @@ def _evaluated(probe: Callable[[Run], str]) -> Callable[[Run], str]:
     return test
 
 
+_BALL = {"onto": lambda x, z, eps: x + (z - x).clamp(-eps, eps)}
+_SEEN = (
+    "Only the model sees a clipped image. What you start from, step from and return is outside [0, 1]: clip x + δ itself, at the start and after "
+    "every step."
+)
+_SEEN_LAST = (
+    "You clip the image for the model and once at the end; in between, the point that you start and step from is outside [0, 1]: clip x + δ itself, "
+    "at the start and after every step."
+)
+_FOR_THE_MODEL = [
+    (", through the clip", {"see": lambda z: z.clamp(0, 1)}, _SEEN),
+    (", before the clip", {"at": lambda x, z: z.clamp(0, 1)}, _SEEN),
+    (" and at the end, through the clip", {"see": lambda z: z.clamp(0, 1), "last": project}, _SEEN_LAST),
+    (" and at the end, before the clip", {"at": lambda x, z: z.clamp(0, 1), "last": project}, _SEEN_LAST),
+]
+
 _PARTS = Parts(
     lambda **parts: _inner_with(**parts),
     [
         (
             "in train mode",
-            {"mode": lambda model: None, "back": lambda model: None},
+            {"mode": lambda model: None, "back": lambda model, was: None},
             "The search runs in train mode: BatchNorm then mixes the images of a batch and moves its running statistics (and "
             "dropout would be on). model.eval() before the loop, model.train(was) after it.",
         ),
@@ -148,6 +167,10 @@ _PARTS = Parts(
             "nothing projected",
             {"onto": lambda x, z, eps: z},
             "Nothing is projected: neither onto the ε-ball around x nor onto the image.",
+        ),
+        *(
+            (f"clipped only for the model{way}", {"begin": lambda x, delta: x + delta, **parts, **_BALL}, says)
+            for way, parts, says in _FOR_THE_MODEL
         ),
         (
             "projected at the end only",

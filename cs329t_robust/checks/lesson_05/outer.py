@@ -46,6 +46,7 @@ def _outer_with(
     loss: Callable[[Tensor, Tensor], Tensor] = _mean,
     target: Callable[[nn.Module, Tensor, Tensor], Tensor] = lambda model, x, y: y,
     side: int = 1,
+    clean: float = 0.0,
     zero: str = "before",
     order: str = "backward, step",
     times: int = 1,
@@ -60,6 +61,8 @@ def _outer_with(
             if zero == "before":
                 optimiser.zero_grad()
             value = side * loss(model(x_adv), target(model, xb, yb))
+            if clean:
+                value = value + clean * loss(model(xb), yb)
             value.backward()
             if zero == "between":
                 optimiser.zero_grad()
@@ -132,6 +135,8 @@ def _both(model: nn.Module, x: Tensor, y: Tensor, inner: Callable) -> Tensor:
     return torch.cat([x, inner(model, x, y)])
 
 
+_NOT_DELTA = "`inner` returns x + δ, not δ; you add x a second time."
+
 _PARTS = Parts(
     lambda **parts: _outer_with(**parts),
     [
@@ -144,6 +149,21 @@ _PARTS = Parts(
             "inner maximum not used",
             {"images_of": lambda model, x, y, inner: x},
             "The model learns from x itself: this is standard training. Call inner(model, xb, yb) for each batch, and take the loss there.",
+        ),
+        (
+            "inner taken for δ",
+            {"images_of": lambda model, x, y, inner: x + inner(model, x, y)},
+            _NOT_DELTA,
+        ),
+        (
+            "inner taken for δ, clipped",
+            {"images_of": lambda model, x, y, inner: (x + inner(model, x, y)).clamp(0, 1)},
+            _NOT_DELTA,
+        ),
+        (
+            "clean loss added",
+            {"clean": 1.0},
+            "You also learn from x itself: its loss is added to that at x + δ. The lecture's formula has only x + δ.",
         ),
         (
             "all attacked beforehand",

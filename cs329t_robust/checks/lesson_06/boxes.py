@@ -5,6 +5,7 @@ from torch import Tensor
 
 from ..exercise import Exercise, Mistake, Probe, Run
 from ..probes import generator
+from ..words import part
 
 
 def _interval_linear(low: Tensor, high: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -29,7 +30,7 @@ def _nothing_is_above(run: Run) -> str:
         if above.any():
             i = int((reached - answer).argmax())
             return (
-                f"{int(above.sum())} of {len(bias)} outputs can get above your bound: output {i} reaches {reached[i]:.3f} at a corner "
+                f"{part(int(above.sum()), len(bias), 'output')} can get above your bound: output {i} reaches {reached[i]:.3f} at a corner "
                 f"of the box, your bound is {answer[i]:.3f}"
             )
     return ""
@@ -40,14 +41,18 @@ def _reached(run: Run) -> str:
         loose = answer > expected + 1e-4
         if loose.any():
             i = int((answer - expected).argmax())
-            return f"{int(loose.sum())} of {len(bias)} bounds are larger than need be: output {i} cannot exceed {expected[i]:.3f}, yours is {answer[i]:.3f}"
+            return f"{part(int(loose.sum()), len(bias), 'bound', 'are')} larger than need be: output {i} cannot exceed {expected[i]:.3f}, yours is {answer[i]:.3f}"
     return ""
 
 
 def _a_point(run: Run) -> str:
     (_, _, _, bias), answer, expected = list(run)[3]
     wrong = int(((answer - expected).abs() > 1e-4).sum())
-    return f"in a box without extent the bound is the output itself; {wrong} of {len(bias)} differ" if wrong else ""
+    return (
+        f"in a box without extent the bound is the output itself; {part(wrong, len(bias), 'bound', 'differ')}"
+        if wrong
+        else ""
+    )
 
 
 def _both(run: Run) -> str:

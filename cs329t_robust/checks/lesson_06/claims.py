@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ..exercise import Exercise, Mistake, Probe, Run
 from ..probes import generator
+from ..words import count
 
 ANSWERED = ("clean", "noise", "fgsm", "pgd", "square", "unbounded")
 Rule = Callable[..., Tensor]
@@ -17,6 +18,10 @@ RULES: dict[str, Rule] = {
     "square": lambda clean, noise, fgsm, pgd, square, unbounded: square < pgd,
     "unbounded": lambda clean, noise, fgsm, pgd, square, unbounded: unbounded > 0.1,
 }
+ANY = (
+    "You say whether a claim has a flag; a claim may have several: count them. Adding comparisons does not: in torch True + True is True. Turn "
+    "each comparison into a number first."
+)
 
 
 def _flags(**changed: Rule | None) -> Callable[..., Tensor]:
@@ -67,7 +72,7 @@ def _counts(*indices: int) -> Callable[[Run], str]:
             for i in range(len(expected)):
                 if abs(answer[i] - expected[i]) > 1e-4:
                     claim = ", ".join(f"{name} {arg[i]:.2f}" for name, arg in zip(ANSWERED, args, strict=True))
-                    return f"the claim ({claim}) has {expected[i]:.0f} red flags, you count {answer[i]:g}"
+                    return f"the claim ({claim}) has {count(round(expected[i].item()), 'red flag')}, you count {answer[i]:g}"
         return ""
 
     return test
@@ -149,11 +154,8 @@ RED_FLAGS = Exercise(
             ),
             "You flag claims in which the weaker attacks leave more standing than PGD. That is as it should be: these are accuracies, not success rates.",
         ),
-        Mistake(
-            "any flag",
-            lambda *claims: (_red_flags(*claims) > 0).float(),
-            "You say whether there is a flag; count them: a claim may have several.",
-        ),
+        Mistake("any flag", lambda *claims: (_red_flags(*claims) > 0).float(), ANY),
+        Mistake("any flag, as a truth value", lambda *claims: _red_flags(*claims) > 0, ANY),
         Mistake(
             "share of the flags",
             lambda *claims: _red_flags(*claims) / len(RULES),

@@ -6,6 +6,7 @@ from torch.nn import functional as F
 
 from ..exercise import Exercise, Mistake, Probe, Run
 from ..probes import alone, generator, matches
+from ..words import part
 
 
 def _others(z: Tensor, y: Tensor) -> Tensor:
@@ -46,7 +47,7 @@ def _does_not_vanish(run: Run) -> str:
     if gone:
         ahead = (_own(logits, y) - _others(logits, y).amax(1)).min().item()
         return (
-            f"where the label leads by {ahead:.0f} or more, the loss of {gone} of {len(y)} images stays as it is when the best other "
+            f"where the label leads by {ahead:.0f} or more, the loss of {part(gone, len(y), 'image')} stays as it is when the best other "
             "logit rises by 1: its gradient there is exactly zero"
         )
     return ""
@@ -113,6 +114,12 @@ MARGIN_LOSS = Exercise(
             _top_two,
             "You subtract the largest logit from the second largest, whoever they are, so your loss can never be positive. "
             "It is the logit of the label y that is subtracted, not that of the model's own prediction.",
+        ),
+        Mistake(
+            "second of all minus own",
+            lambda z, y: z.topk(2, dim=1).values[:, 1] - _own(z, y),
+            "You take the second largest of all logits. It is the label's rival only where the label is first; where the model is wrong already, the "
+            "rival is the first, and the second may be the label itself.",
         ),
         Mistake(
             "mean of the others",

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ..exercise import Exercise, Mistake, Probe, Run
 from ..probes import generator
+from ..words import part
 
 
 def _worst_case(correct: Tensor) -> float:
@@ -40,7 +41,7 @@ def _right(*indices: int) -> Callable[[Run], str]:
         for (correct,), answer, expected in (list(run)[i] for i in indices):
             if abs(answer - expected) > 1e-4:
                 attacks, n = correct.shape
-                told = "no image stands" if not expected else f"{round(expected * n)} of {n} images stand"
+                told = "no image stands" if not expected else part(round(expected * n), n, "image", "stand")
                 under = f"under all {attacks} attacks" if attacks > 1 else "under the only attack"
                 return f"{told} {under}: expected {expected:.3f}, got {answer:.4g}"
         return ""

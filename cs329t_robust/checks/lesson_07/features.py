@@ -5,6 +5,7 @@ from torch import Tensor
 
 from ..exercise import Exercise, Mistake, Probe, Run
 from ..probes import alone, generator, matches
+from ..words import count, part
 
 
 def _labels(seed: int, n: int) -> Tensor:
@@ -40,7 +41,7 @@ def _strong_is_right(run: Run) -> str:
         if wrong:
             agree = int((answer[:, 0] == y).sum())
             want = int((draws[:, 0] < p).sum())
-            return f"{wrong} of {len(y)} strong features differ: {want} should equal y (those whose draw is below p = {p}), yours equal it {agree} times"
+            return f"{part(wrong, len(y), 'strong feature', 'differ')}: {want} should equal y (those whose draw is below p = {p}), yours equal it {count(agree, 'time')}"
     return ""
 
 
@@ -48,7 +49,7 @@ def _weak_lean(run: Run) -> str:
     for (_, _, _, eta), answer, expected in run:
         gap = (answer[:, 1:] - expected[:, 1:]).abs()
         if gap.max() > 1e-4:
-            return f"{int((gap > 1e-4).sum())} of {gap.numel()} weak features differ, by up to {gap.max():.3f} (η = {eta}): each is η·y plus its draw"
+            return f"{part(int((gap > 1e-4).sum()), gap.numel(), 'weak feature', 'differ')}, by up to {gap.max():.3f} (η = {eta}): each is η·y plus its draw"
     return ""
 
 
@@ -154,7 +155,7 @@ def _strong_stays(run: Run) -> str:
     for (x, _, _), answer, _ in run:
         changed = int(((answer - x)[:, 0].abs() > 1e-5).sum())
         if changed:
-            return f"{changed} of {len(x)} strong features changed; this adversary leaves them alone"
+            return f"{part(changed, len(x), 'strong feature')} changed; this adversary leaves them alone"
     return ""
 
 

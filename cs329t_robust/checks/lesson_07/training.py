@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from ..answers import agree
 from ..exercise import Exercise, Mistake, Parts, Probe, Run
 from ..probes import generator, matches
+from ..words import part
 
 
 def _loss_with(**parts: Callable) -> Callable[..., Tensor]:
@@ -47,7 +48,7 @@ def _not_less_than_an_attack(run: Run) -> str:
             reached = F.softplus(-y * ((x + delta) @ w))
             beaten = int((reached > answer + 1e-4).sum())
             if beaten:
-                return f"with ε = {eps}, a random δ within ε reaches a higher loss than your maximum for {beaten} of {len(x)} examples"
+                return f"with ε = {eps}, a random δ within ε reaches a higher loss than your maximum for {part(beaten, len(x), 'example')}"
     return ""
 
 

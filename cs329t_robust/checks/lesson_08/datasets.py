@@ -23,6 +23,7 @@ from ..probes import (
     per_image,
     uphill,
 )
+from ..words import part
 
 # ---- 08.3 push(model, x, target, eps, steps)
 
@@ -203,7 +204,7 @@ def _carries_the_others(run: Run) -> str:
             at = int(wrong.flatten(1).any(1).nonzero()[0])
             return (
                 f"picture {at} should carry what was done to picture {int(source[at])}: "
-                f"{int(wrong[at].sum())} of {int(free[at].sum())} unclipped pixels differ from that"
+                f"{part(int(wrong[at].sum()), int(free[at].sum()), 'unclipped pixel', 'differ')} from that"
             )
     return ""
 

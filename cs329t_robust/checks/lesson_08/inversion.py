@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from ..exercise import Exercise, Mistake, Parts, Probe, Run
 from ..probes import SHAPES, alone, follows, generator, images, in_image, matches, per_image
+from ..words import part
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -66,7 +67,7 @@ def _closer(run: Run) -> str:
     if int(right.sum()) >= 0.7 * len(right):
         return ""
     return (
-        f"the representation came no closer to g(x) for {int((~right).sum())} of {len(right)} pictures (mean distance "
+        f"the representation came no closer to g(x) for {part(int((~right).sum()), len(right), 'picture')} (mean distance "
         f"{start.mean():.2f} before, {end.mean():.2f} after)"
     )
 

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from ..exercise import Exercise, Mistake, Parts, Probe, Run
 from ..probes import SHAPES, alone, classifier, follows, gradient_of, images, labels, matches
+from ..words import part
 
 
 def _logit(z: Tensor, y: Tensor) -> Tensor:
@@ -145,7 +146,7 @@ def _complete(run: Run) -> str:
         if off.any():
             at = int((got - gap).abs().argmax())
             return (
-                f"{int(off.sum())} of {len(x)} images do not add up: the values of image {at} add up to {got[at]:.3f}, but its logit "
+                f"{part(int(off.sum()), len(x), 'image', 'do')} not add up: the values of image {at} add up to {got[at]:.3f}, but its logit "
                 f"rose by {gap[at]:.3f} from the baseline to x"
             )
     return ""

@@ -6,6 +6,7 @@ from torch.nn import functional as F
 
 from ..exercise import Exercise, Mistake, Probe, Run
 from ..probes import alone, generator, matches
+from ..words import part
 
 
 def _ink(x: Tensor, side: int = 3) -> Tensor:
@@ -149,7 +150,7 @@ def _right_share(run: Run) -> str:
         if abs(answer - expected) > 1e-4:
             read = labels[torch.cdist(pictures.flatten(1), known.flatten(1)).argmin(1)]
             return (
-                f"{int((read == target).sum())} of {len(target)} pictures have a nearest known picture with the target's label: "
+                f"{part(int((read == target).sum()), len(target), 'picture', 'have')} a nearest known picture with the target's label: "
                 f"expected {expected:.3f}, got {answer:.4g}"
             )
     return ""

@@ -158,6 +158,58 @@ def inner_returns_early(model, x, y, delta, eps, step_size, steps):
     return climb(model, x, y, delta, eps, step_size, 1)
 
 
+@wrong("05.2", "Only the model sees")
+def inner_clipped_for_the_model(model, x, y, delta, eps, step_size, steps):
+    was = model.training
+    model.eval()
+    d = delta.clone()
+    for _ in range(steps):
+        d.requires_grad_()
+        (g,) = torch.autograd.grad(F.cross_entropy((model((x + d).clamp(0, 1))), y), d)
+        d = (d + step_size * g.sign()).clamp(-eps, eps).detach()
+    model.train(was)
+    return x + d
+
+
+@wrong("05.2", "Only the model sees")
+def inner_clipped_before_the_leaf(model, x, y, delta, eps, step_size, steps):
+    was = model.training
+    model.eval()
+    d = delta
+    for _ in range(steps):
+        z = torch.clamp(x + d, 0, 1).requires_grad_()
+        g = torch.autograd.grad(F.cross_entropy(model(z), y, reduction="sum"), z)[0]
+        d = torch.clamp(d + step_size * torch.sign(g), -eps, eps)
+    model.train(was)
+    return x + d
+
+
+@wrong("05.2", "once at the end")
+def inner_clipped_for_the_model_and_last(model, x, y, delta, eps, step_size, steps):
+    was = model.training
+    model.eval()
+    d = delta.clone()
+    for _ in range(steps):
+        d.requires_grad_()
+        (g,) = torch.autograd.grad(F.cross_entropy((model((x + d).clamp(0, 1))), y), d)
+        d = (d + step_size * g.sign()).clamp(-eps, eps).detach()
+    model.train(was)
+    return (x + d).clamp(0, 1)
+
+
+@wrong("05.2", r"left in train mode.*model\.train\(was\)")
+def inner_always_trains_after(model, x, y, delta, eps, step_size, steps):
+    model.eval()
+    z = (x + delta).clamp(0, 1)
+    for _ in range(steps):
+        z = z.detach().requires_grad_()
+        (g,) = torch.autograd.grad(F.cross_entropy(model(z), y, reduction="sum"), z)
+        z = z.detach() + step_size * g.sign()
+        z = torch.min(torch.max(z, x - eps), x + eps).clamp(0, 1)
+    model.train()
+    return z.detach()
+
+
 @right("05.2")
 def inner_right_detached(model, x, y, delta, eps, step_size, steps):
     return climb(model, x, y, delta, eps, step_size, steps)
@@ -296,6 +348,42 @@ def outer_floor(model, optimiser, x, y, inner, batch_size):
         optimiser.step()
 
 
+@wrong("05.3", "returns x \\+ δ, not δ")
+def outer_adds_delta(model, optimiser, x, y, inner, batch_size):
+    for xb, yb in zip(x.split(batch_size), y.split(batch_size), strict=True):
+        optimiser.zero_grad()
+        F.cross_entropy(model(xb + inner(model, xb, yb)), yb).backward()
+        optimiser.step()
+
+
+@wrong("05.3", "returns x \\+ δ, not δ")
+def outer_adds_delta_and_clips(model, optimiser, x, y, inner, batch_size):
+    for i in range(0, len(x), batch_size):
+        xb, yb = x[i : i + batch_size], y[i : i + batch_size]
+        delta = inner(model, xb, yb)
+        optimiser.zero_grad()
+        F.cross_entropy(model(torch.clamp(xb + delta, 0, 1)), yb).backward()
+        optimiser.step()
+
+
+@wrong("05.3", "also learn from x itself")
+def outer_adds_clean(model, optimiser, x, y, inner, batch_size):
+    for xb, yb in zip(x.split(batch_size), y.split(batch_size), strict=True):
+        x_adv = inner(model, xb, yb)
+        optimiser.zero_grad()
+        loss = F.cross_entropy(model(xb), yb) + F.cross_entropy(model(x_adv), yb)
+        loss.backward()
+        optimiser.step()
+
+
+@wrong("05.3", "moved .* times as far|the weights are not")
+def outer_unforeseen(model, optimiser, x, y, inner, batch_size):
+    for xb, yb in zip(x.split(batch_size), y.split(batch_size), strict=True):
+        optimiser.zero_grad()
+        (0.7 * F.cross_entropy(model(0.5 * (xb + inner(model, xb, yb))), yb)).backward()
+        optimiser.step()
+
+
 @right("05.3")
 def outer_split(model, optimiser, x, y, inner, batch_size):
     for xb, yb in zip(x.split(batch_size), y.split(batch_size), strict=True):
@@ -412,6 +500,27 @@ def collapse_minus_one(one_step, many_steps):
         if one_step[i] >= 0.5 and many_steps[i] < one_step[i] / 2:
             return i + 1
     return -1
+
+
+@wrong("05.4", "includes exactly 50%")
+def collapse_above_half(one_step, many_steps):
+    for i, (a, b) in enumerate(zip(one_step.tolist(), many_steps.tolist(), strict=True)):
+        if a > 0.5 and b < a / 2:
+            return i + 1
+
+
+@wrong("05.4", "leaves out exactly half")
+def collapse_at_most_half(one_step, many_steps):
+    for i, (a, b) in enumerate(zip(one_step, many_steps, strict=True)):
+        if a >= 0.5 and b / a <= 0.5:
+            return i + 1
+    return None
+
+
+@wrong("05.4", "includes exactly 50%.*leaves out exactly half")
+def collapse_both_lines(one_step, many_steps):
+    bad = (one_step > 0.5) & (2 * many_steps <= one_step)
+    return bad.int().argmax().item() + 1 if bad.any() else None
 
 
 @right("05.4")

@@ -129,6 +129,11 @@ def margin_cw(logits, y):
     return torch.relu(logits.scatter(1, y[:, None], -torch.inf).amax(1) - own)
 
 
+@wrong("06.2", "only where the label is first")
+def margin_second_of_all(logits, y):
+    return logits.sort(dim=1, descending=True).values[:, 1] - logits[torch.arange(len(y)), y]
+
+
 @right("06.2")
 def margin_scatter(logits, y):
     own = logits.gather(1, y.unsqueeze(1)).squeeze(1)
@@ -425,6 +430,16 @@ def flags_turned(clean, noise, fgsm, pgd, square, unbounded):
 @wrong("06.6", "count them|several")
 def flags_any(clean, noise, fgsm, pgd, square, unbounded):
     return ((pgd > clean) | (noise < pgd) | (fgsm < pgd) | (square < pgd) | (unbounded > 0.1)).float()
+
+
+@wrong("06.6", "True \\+ True is True")
+def flags_added_as_truth_values(clean, noise, fgsm, pgd, square, unbounded):
+    return (pgd > clean) + (noise < pgd) + (fgsm < pgd) + (square < pgd) + (unbounded > 0.1)
+
+
+@wrong("06.6", "True \\+ True is True")
+def flags_added_then_float(clean, noise, fgsm, pgd, square, unbounded):
+    return ((pgd > clean) + (noise < pgd) + (fgsm < pgd) + (square < pgd) + (unbounded > 0.1)).float()
 
 
 @wrong("06.6", "unbounded")
