@@ -32,6 +32,7 @@ class State:
     best: Tensor
     best_loss: Tensor
     best_grad: Tensor
+    won: Tensor
     loss: Tensor
     rises: Tensor
     halved: Tensor
@@ -50,10 +51,17 @@ class Found:
     x_adv: Tensor
     score: Tensor
 
-    def succeed(self, s: State, broken: Tensor) -> None:
-        """Keep the first broken row of each image that had none."""
-        rows = first_rows(s.image, broken & (self.score[s.image] < torch.inf), len(self.score))
-        self.x_adv[s.image[rows]], self.score[s.image[rows]] = s.now[rows], torch.inf
+    def succeed(self, s: State, broken: Tensor) -> Tensor:
+        """Return the broken rows of images that had none; those images have succeeded from now on."""
+        new = broken & (self.score[s.image] < torch.inf)
+        high = torch.where(new, torch.inf, -torch.inf).to(self.score)
+        self.score = self.score.scatter_reduce(0, s.image, high, "amax")
+        return new
+
+    def keep(self, s: State) -> None:
+        """Keep the first successful row of each image, before rows leave: what a step cannot do without a wait."""
+        rows = first_rows(s.image, s.won, len(self.score))
+        self.x_adv[s.image[rows]], s.won = s.best[rows], torch.zeros_like(s.won)
 
     def fail(self, s: State) -> None:
         """Keep the best climb of each image that still stands, if it beats what was found before."""
@@ -125,6 +133,7 @@ def _begin(image: Tensor, x: Tensor, y: Tensor, target: Tensor, threat: Threat, 
         best=start,
         best_loss=low,
         best_grad=torch.zeros_like(x),
+        won=no,
         loss=low,
         rises=torch.zeros_like(eps),
         halved=~no,
@@ -146,9 +155,10 @@ def _once(
         tick(i / steps, lambda: int((found.score == torch.inf).sum()))
         grad, logits = input_gradient(model, s.now, s.y, lambda logits, _: value(logits, s), check=i == 0)  # noqa: B023
         worth = value(logits, s).to(s.x.dtype)
-        found.succeed(s, broken(logits, s))
+        new = found.succeed(s, broken(logits, s))
         s.rises, s.loss, since = s.rises + (worth > s.loss), worth, since + 1
-        better = worth > s.best_loss
+        better = new | ((worth > s.best_loss) & ~s.won)  # a success stays the best
+        s.won = s.won | new
         s.best = torch.where(rowwise(better, s.x), s.now, s.best)
         s.best_grad = torch.where(rowwise(better, s.x), grad, s.best_grad)
         s.best_loss = torch.where(better, worth, s.best_loss)
@@ -161,6 +171,8 @@ def _once(
             targets = (targets + 1) // 2
             keep &= _rank(s) < targets
         if (drop or i in halvings) and worth_leaving(keep, 0 if i in halvings else i):
+            found.keep(s)
+            keep = keep.nonzero().flatten()
             s, grad, share = select(s, keep), grad[keep], share[keep]
         if not len(s.image):
             return
@@ -171,6 +183,7 @@ def _once(
         if i:
             ahead = s.threat.project(s.x, s.now + MOMENTUM * (ahead - s.now) + (1 - MOMENTUM) * (s.now - s.last))
         s.last, s.now = s.now, ahead
+    found.keep(s)
     found.fail(s)
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from ..contract import Model, borrowed, check_count, check_finite, check_inputs, check_logits
 from ..threat import Linf, rowwise
 from .gradient import NO_GRADIENT
-from .rows import batched, select, worth_leaving
+from .rows import batched, looking, select, worth_leaving
 
 
 @dataclass
@@ -90,7 +90,7 @@ def deepfool(
                     raise ValueError(NO_GRADIENT)
             standing = logits.argmax(1) == s.y
             done[s.row] = s.now
-            if step == steps or not bool(standing.any()):
+            if step == steps or (looking(x.device, step) and not bool(standing.any())):
                 break
             if step == 0:
                 s.rivals = logits.detach().scatter(1, y[:, None], -torch.inf).argsort(1, descending=True)
@@ -100,7 +100,7 @@ def deepfool(
             moved = _cross(s.now, gaps, slopes, away.argmin(1), norm, overshoot)
             s.now = torch.where(rowwise(standing, x), moved, s.now)
             s.rivals = s.rivals.gather(1, away.argsort(stable=True, dim=1)[:, :keep])
-            if worth_leaving(standing, 0):
+            if worth_leaving(standing, step):
                 s = select(s, standing)
     return check_finite(done)
 

@@ -134,24 +134,25 @@ def _climb(
     loss: Loss,
     drop_broken: bool,
 ) -> tuple[Tensor, Tensor]:
-    """Run one restart from `x_adv`; with `drop_broken`, rows leave the batch once they are broken.
+    """Run one restart from `x_adv`; with `drop_broken`, an image stays as it is once broken, and soon leaves the batch.
 
     Return the images and which of them are known to be broken.
     """
     done, fallen = torch.empty_like(x), torch.zeros_like(y, dtype=torch.bool)
+    gone = torch.zeros_like(fallen)  # the same for the rows in the batch; `fallen` learns of it when they leave
     rows, pace, tiny = torch.arange(len(x), device=x.device), torch.zeros_like(x), torch.finfo(x.dtype).tiny
     if not steps:
         with torch.no_grad():
             check_logits(model(x_adv.clone()), x, y)
     for step in range(steps):
-        tick(step / steps, lambda: int(fallen.sum()))
+        tick(step / steps, lambda: int(fallen.index_copy(0, rows, gone).sum()))  # noqa: B023
         grad, logits = input_gradient(model, x_adv, y, loss, check=step == 0)
         if drop_broken:
-            new = ((logits.argmax(1) == y) == targeted) & ~fallen[rows]
-            done[rows[new]], fallen[rows[new]] = x_adv[new], True
-            keep = ~fallen[rows]
-            if worth_leaving(keep, step):
-                rows, x, y, x_adv, grad = rows[keep], x[keep], y[keep], x_adv[keep], grad[keep]
+            gone = gone | ((logits.argmax(1) == y) == targeted)
+            if worth_leaving(~gone, step):
+                done[rows], fallen[rows] = x_adv, gone
+                keep = (~gone).nonzero().flatten()
+                rows, x, y, x_adv, grad, gone = rows[keep], x[keep], y[keep], x_adv[keep], grad[keep], gone[keep]
                 pace = pace[keep] if momentum else pace
                 threat = threat.select(keep)
                 step_size = step_size[keep] if isinstance(step_size, Tensor) else step_size
@@ -160,9 +161,9 @@ def _climb(
         if momentum:
             pace = momentum * pace + grad / rowwise(grad.abs().flatten(1).sum(1).clamp_min(tiny), x)
             grad = pace
-        x_adv = threat.project(x, threat.ascend(x, x_adv, -grad if targeted else grad, step_size))
-    standing = ~fallen[rows]
-    done[rows[standing]] = x_adv[standing]
+        ahead = threat.project(x, threat.ascend(x, x_adv, -grad if targeted else grad, step_size))
+        x_adv = torch.where(rowwise(gone, x), x_adv, ahead) if drop_broken else ahead
+    done[rows], fallen[rows] = x_adv, gone
     return done, fallen
 
 

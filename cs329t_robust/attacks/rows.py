@@ -22,6 +22,8 @@ A = TypeVar("A", bound=Callable[..., Tensor])
 def select(state: S, rows: Tensor) -> S:
     """Return a dataclass of per-image tensors and threats, reduced to `rows` (a mask or an index over n)."""
 
+    rows = rows.nonzero().flatten() if rows.dtype == torch.bool else rows  # once, not once for each tensor
+
     def part(value: object) -> object:
         if isinstance(value, Threat):
             return value.select(rows)
@@ -37,9 +39,14 @@ def first_rows(image: Tensor, chosen: Tensor, n: int) -> Tensor:
     return first[first < len(image)]
 
 
+def looking(device: torch.device, step: int) -> bool:
+    """Tell whether a step looks at how many rows are done: each one, unless the host would have to wait for that."""
+    return step % LOOK.get(device.type, 1) == 0
+
+
 def worth_leaving(keep: Tensor, step: int) -> bool:
     """Tell whether enough rows are done for a smaller batch to pay."""
-    return step % LOOK.get(keep.device.type, 1) == 0 and int(keep.sum()) <= (1 - COMPACT) * len(keep)
+    return looking(keep.device, step) and int(keep.sum()) <= (1 - COMPACT) * len(keep)
 
 
 def batched(attack: A) -> A:

@@ -152,7 +152,8 @@ def _pyramid(height: int, width: int, like: Tensor) -> Tensor:
     down = (torch.arange(height, device=like.device) - height // 2).abs()
     right = (torch.arange(width, device=like.device) - width // 2).abs()
     r = torch.maximum(down[:, None], right[None])
-    tail = (1 / torch.arange(1, int(r.max()) + 2, device=like.device).to(like.dtype) ** 2).flip(0).cumsum(0).flip(0)
+    farthest = max(height, width) // 2
+    tail = (1 / torch.arange(1, farthest + 2, device=like.device).to(like.dtype) ** 2).flip(0).cumsum(0).flip(0)
     bump = tail[r]
     return bump / bump.norm()
 
