@@ -10,7 +10,7 @@ from ..contract import Model, borrowed, check_count, check_finite
 from ..progress import section, tick
 from ..randomness import ImageRandom
 from ..threat import L0, L1, Masked, Threat, radii, rowwise
-from .gradient import input_gradient
+from .captured import Repeated, gradients
 from .rows import first_rows, select, worth_leaving
 
 MOMENTUM, RISES = 0.75, 0.75  # alpha and rho of the paper
@@ -150,10 +150,15 @@ def _once(
     every = max(1, int(SPARSE_EVERY * steps))
     marks = set(range(every, steps, every)) if sparse else set(checkpoints(steps))
     halvings, since = checkpoints(steps), 0
-    share = torch.full_like(s.step, 0.2)
+    share, shrinking = torch.full_like(s.step, 0.2), drop or targets > 1
+
+    def ask(s: State, calls: int) -> Repeated:
+        return gradients(model, s.y, lambda logits, _: value(logits, s), calls, shrinking)
+
+    gradient = ask(s, steps)
     for i in range(steps):
         tick(i / steps, lambda: int((found.score == torch.inf).sum()))
-        grad, logits = input_gradient(model, s.now, s.y, lambda logits, _: value(logits, s), check=i == 0)  # noqa: B023
+        grad, logits = gradient(s.now, check=i == 0)
         worth = value(logits, s).to(s.x.dtype)
         new = found.succeed(s, broken(logits, s))
         s.rises, s.loss, since = s.rises + (worth > s.loss), worth, since + 1
@@ -174,6 +179,7 @@ def _once(
             found.keep(s)
             keep = keep.nonzero().flatten()
             s, grad, share = select(s, keep), grad[keep], share[keep]
+            gradient = ask(s, steps - i - 1)
         if not len(s.image):
             return
         if sparse:

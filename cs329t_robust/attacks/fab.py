@@ -12,7 +12,7 @@ from ..projections import across
 from ..randomness import ImageRandom
 from ..threat import L1, L2, Linf, Masked, Threat, rowwise
 from .apgd import strongest
-from .gradient import input_gradient
+from .captured import Repeated, gradients
 from .rows import batched, first_rows, select, worth_leaving
 
 PULL, OVERSHOOT, BACK, BISECTIONS = 0.1, 1.05, 0.9, 3  # alpha_max, eta, beta and the final search of the paper
@@ -84,9 +84,10 @@ def fab_t(
         start = threat.sample(x, ImageRandom(seed, x))[image] if seed else x[image]
         best, near = x.clone(), torch.full_like(x[:, 0, 0, 0], torch.inf)
         s = State(image, x[image], y[image], goals.flatten(), threat.select(image), start, start, near[image])
+        gradient = _ask(model, s, steps)
         for i in range(steps):
             tick(i / steps, lambda: int((near <= threat.eps).sum()))  # noqa: B023
-            grad, logits = input_gradient(model, s.now, s.y, lambda z, _: _lead(z, s), check=i == 0)  # noqa: B023
+            grad, logits = gradient(s.now, check=i == 0)
             s.now = _walk(s, grad, -_lead(logits, s).to(x.dtype), type(threat).__name__)
             with torch.no_grad():
                 broken = model(s.now.clone()).argmax(1) != s.y
@@ -96,11 +97,16 @@ def fab_t(
             if worth_leaving(standing, i):
                 _keep(s, best, near)
                 s = select(s, standing)
+                gradient = _ask(model, s, steps - i - 1)
             if not len(s.image):
                 break
         _keep(s, best, near)
         _pull_back(model, x, y, threat, best, near)
     return check_finite(torch.where(rowwise(near <= threat.eps, x), best, x))
+
+
+def _ask(model: Model, s: State, calls: int) -> Repeated:
+    return gradients(model, s.y, lambda logits, _: _lead(logits, s), calls, True)
 
 
 def _lead(logits: Tensor, s: State) -> Tensor:

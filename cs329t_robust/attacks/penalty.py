@@ -10,7 +10,7 @@ from ..contract import Loss, Model, borrowed, check_count, check_finite, check_i
 from ..losses import margin, squared_penalty
 from ..progress import section, tick
 from ..threat import Linf, rowwise
-from .gradient import input_gradient
+from .captured import gradients
 from .nearest import Nearest
 from .rows import batched
 
@@ -157,9 +157,10 @@ def _descend(
     """Minimise ‖x' − x‖₂² + toll by Adam, clipped to the box; offer every adversarial point met to `nearest`."""
     now = x.clone()
     adam = torch.optim.Adam([now], lr=step_size)
+    gradient = gradients(model, y, toll, steps, False)
     for i in range(steps + (nearest is not None)):
         tick(i / (steps + 1), lambda: 0 if nearest is None else int(nearest.distance.isfinite().sum()))
-        grad, logits = input_gradient(model, now, y, toll, check=i == 0)
+        grad, logits = gradient(now, check=i == 0)
         if nearest is not None:
             lead = margin(logits, y)
             lead = -lead if targeted else lead

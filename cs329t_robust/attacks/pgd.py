@@ -11,7 +11,7 @@ from ..losses import cross_entropy
 from ..progress import section, tick
 from ..randomness import ImageRandom
 from ..threat import Threat, rowwise
-from .gradient import input_gradient
+from .captured import gradients
 from .rows import batched, worth_leaving
 
 
@@ -144,9 +144,10 @@ def _climb(
     if not steps:
         with torch.no_grad():
             check_logits(model(x_adv.clone()), x, y)
+    gradient = gradients(model, y, loss, steps, drop_broken)
     for step in range(steps):
         tick(step / steps, lambda: int(fallen.index_copy(0, rows, gone).sum()))  # noqa: B023
-        grad, logits = input_gradient(model, x_adv, y, loss, check=step == 0)
+        grad, logits = gradient(x_adv, check=step == 0)
         if drop_broken:
             gone = gone | ((logits.argmax(1) == y) == targeted)
             if worth_leaving(~gone, step):
@@ -156,6 +157,7 @@ def _climb(
                 pace = pace[keep] if momentum else pace
                 threat = threat.select(keep)
                 step_size = step_size[keep] if isinstance(step_size, Tensor) else step_size
+                gradient = gradients(model, y, loss, steps - step - 1, drop_broken)
             if not len(rows):
                 return done, fallen
         if momentum:

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from ..contract import Model, check_logits
 from ..losses import margin
+from .captured import Repeated
 
 
 def check_share(share: float) -> None:
@@ -21,3 +22,8 @@ def lead(model: Model, x: Tensor, y: Tensor, targeted: bool, *, check: bool = Fa
         check_logits(logits, x, y)
     value = margin(logits, y).to(x.dtype)
     return -value if targeted else value
+
+
+def asking(model: Model, y: Tensor, targeted: bool, calls: int) -> Repeated:
+    """Return `lead` for one batch with labels `y`, to be asked up to `calls` times; its answer is a tuple of one."""
+    return Repeated(model, lambda x, check: (lead(model, x, y, targeted, check=check),), calls, True)

@@ -10,7 +10,7 @@ from ..contract import Model, borrowed, check_count, check_finite, check_inputs
 from ..progress import tick
 from ..randomness import ImageRandom
 from ..threat import L2, Linf, Threat, per_image, rowwise
-from .queries import check_share, lead
+from .queries import asking, check_share, lead
 from .rows import batched, select, worth_leaving
 
 TINY = 1e-12
@@ -90,6 +90,7 @@ def square(
         clean = lead(model, x, y, targeted, check=True)
         s = State(torch.arange(len(x), device=x.device), x, y, threat, x, clean, clean)
         found, fallen = x.clone(), clean > 0
+        ask = asking(model, s.y, targeted, queries)
         for i in range(queries):
             tick(i / queries, lambda: int(fallen.scatter(0, s.row, s.value > 0).sum()))  # noqa: B023
             standing = s.value <= 0
@@ -99,11 +100,12 @@ def square(
             if looking or worth_leaving(standing, i):  # who is given up must not depend on the batch
                 found[s.row], fallen[s.row] = s.best, s.value > 0
                 s, random = select(s, standing), random.select(standing)
+                ask = asking(model, s.y, targeted, queries - i)
             if not len(s.row):
                 break
             new = start(s, random) if i == 0 else propose(s, random, share * _schedule(i, queries))
             new = s.threat.project(s.x, new)
-            value = lead(model, new, s.y, targeted)
+            (value,) = ask(new)
             better = (value > s.value) & (s.value <= 0) | (i == 0) & (s.value <= 0)
             s.best = torch.where(rowwise(better, s.x), new, s.best)
             s.value = torch.where(better, value, s.value)
