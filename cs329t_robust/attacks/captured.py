@@ -2,15 +2,13 @@
 
 import warnings
 from collections.abc import Callable
-from contextlib import suppress
 from functools import cache
-from weakref import WeakValueDictionary
 
 import torch
 from torch import Tensor
 
 from ..contract import Loss, Model
-from .gradient import input_gradient
+from .gradient import Marked, input_gradient
 from .rows import LOOK
 
 Answer = tuple[Tensor, ...]
@@ -20,7 +18,7 @@ Replay = Callable[[Tensor], Answer]
 SETTLED = 3  # calls before a step is recorded, where the batch keeps its size; a shrinking one must outlive a look
 WORTH = 10  # calls that must be left for a recording to pay
 SAME = 1e-2  # by what share of the largest value a replay may differ from the step itself
-_unfit: WeakValueDictionary[int, object] = WeakValueDictionary()  # models that could not be recorded, by their id
+_unfit = Marked()  # models that could not be recorded
 
 
 class Repeated:
@@ -59,7 +57,7 @@ class Repeated:
 
     def _record(self, x: Tensor) -> None:
         record = RECORDERS.get(x.device.type)
-        if record is None or self.calls - self.asked < WORTH or id(self.model) in _unfit:
+        if record is None or self.calls - self.asked < WORTH or self.model in _unfit:
             return
         try:
             self.replay = record(lambda images: self.step(images, False), x)
@@ -74,8 +72,7 @@ class Repeated:
             self._give_up("asked twice for the same images it gave two answers, as a random model does")
 
     def _give_up(self, reason: str) -> None:
-        with suppress(TypeError):  # a few callables cannot be referred to weakly
-            _unfit[id(self.model)] = self.model
+        _unfit.add(self.model)
         warnings.warn(
             f"model: it cannot be recorded as a CUDA graph ({reason}), so each step of an attack is launched kernel by "
             "kernel. The results are the same, only slower",

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..contract import Model, borrowed, check_count, check_finite
+from ..contract import Model, borrowed, check_count, check_finite, reduced
 from ..progress import section, tick
 from ..randomness import ImageRandom
 from ..threat import L0, L1, Masked, Threat, radii, rowwise
 from .captured import Repeated, gradients
-from .rows import first_rows, select, worth_leaving
+from .rows import confirmed, first_rows, looking, select, worth_leaving
 
 MOMENTUM, RISES = 0.75, 0.75  # alpha and rho of the paper
 SPARSE_EVERY, SPARSER, SHORTEST = 0.04, 1.5, 0.1  # of "Mind the box": how often, by how much, and to what share
@@ -50,6 +50,7 @@ class Found:
 
     x_adv: Tensor
     score: Tensor
+    before: Tensor  # the score before the climb that is running
 
     def succeed(self, s: State, broken: Tensor) -> Tensor:
         """Return the broken rows of images that had none; those images have succeeded from now on."""
@@ -58,9 +59,14 @@ class Found:
         self.score = self.score.scatter_reduce(0, s.image, high, "amax")
         return new
 
-    def keep(self, s: State) -> None:
+    def keep(self, model: Model, s: State, broken: Broken) -> None:
         """Keep the first successful row of each image, before rows leave: what a step cannot do without a wait."""
-        rows = first_rows(s.image, s.won, len(self.score))
+        sure = confirmed(model, s.best, s.won, lambda logits, rows: broken(logits, select(s, rows)))
+        if sure is not s.won:
+            unsure = s.image[s.won & ~sure]
+            self.score[unsure] = self.before[unsure]
+            self.score[s.image[sure]] = torch.inf
+        rows = first_rows(s.image, sure, len(self.score))
         self.x_adv[s.image[rows]], s.won = s.best[rows], torch.zeros_like(s.won)
 
     def fail(self, s: State) -> None:
@@ -101,7 +107,8 @@ def climb(
     if isinstance(threat.ball, L0):
         raise ValueError(f"threat: expected Linf, L2 or L1 for APGD, got {threat!r}; use `fmn` or `sparse_rs`")
     with borrowed(model):
-        found, random = Found(x.clone(), x.new_full((len(x),), -torch.inf)), ImageRandom(seed, x)
+        low = x.new_full((len(x),), -torch.inf)
+        found, random = Found(x.clone(), low, low), ImageRandom(seed, x)
         todo = torch.arange(len(x), device=x.device)
         for restart in range(restarts):
             image = todo.repeat_interleave(goals.shape[1])
@@ -150,6 +157,7 @@ def _once(
     every = max(1, int(SPARSE_EVERY * steps))
     marks = set(range(every, steps, every)) if sparse else set(checkpoints(steps))
     halvings, since = checkpoints(steps), 0
+    found.before = found.score.clone()
     share, shrinking = torch.full_like(s.step, 0.2), drop or targets > 1
 
     def ask(s: State, calls: int) -> Repeated:
@@ -164,6 +172,8 @@ def _once(
         s.rises, s.loss, since = s.rises + (worth > s.loss), worth, since + 1
         better = new | ((worth > s.best_loss) & ~s.won)  # a success stays the best
         s.won = s.won | new
+        if looking(s.x.device, i) and reduced(s.x.device):
+            found.keep(model, s, broken)
         s.best = torch.where(rowwise(better, s.x), s.now, s.best)
         s.best_grad = torch.where(rowwise(better, s.x), grad, s.best_grad)
         s.best_loss = torch.where(better, worth, s.best_loss)
@@ -176,7 +186,7 @@ def _once(
             targets = (targets + 1) // 2
             keep &= _rank(s) < targets
         if (drop or i in halvings) and worth_leaving(keep, 0 if i in halvings else i):
-            found.keep(s)
+            found.keep(model, s, broken)
             keep = keep.nonzero().flatten()
             s, grad, share = select(s, keep), grad[keep], share[keep]
             gradient = ask(s, steps - i - 1)
@@ -189,7 +199,7 @@ def _once(
         if i:
             ahead = s.threat.project(s.x, s.now + MOMENTUM * (ahead - s.now) + (1 - MOMENTUM) * (s.now - s.last))
         s.last, s.now = s.now, ahead
-    found.keep(s)
+    found.keep(model, s, broken)
     found.fail(s)
 
 

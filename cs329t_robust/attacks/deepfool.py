@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..contract import Model, borrowed, check_count, check_finite, check_inputs, check_logits
+from ..contract import Model, borrowed, check_count, check_finite, check_inputs, check_logits, full_precision
 from ..threat import Linf, rowwise
 from .gradient import NO_GRADIENT
 from .rows import batched, looking, select, worth_leaving
@@ -79,7 +79,7 @@ def deepfool(
         raise ValueError(f"norm: expected 'L2' or 'Linf', got {norm!r}")
     if not 0 <= overshoot < float("inf"):
         raise ValueError(f"overshoot: expected a number >= 0, got {overshoot}")
-    with borrowed(model):
+    with borrowed(model), full_precision(x.device):  # a nearest point is no matter of rounding
         done, s = x.clone(), State(torch.arange(len(x), device=x.device), x, y, x, y[:, None])
         for step in range(steps + 1):
             now = s.now.detach().requires_grad_()

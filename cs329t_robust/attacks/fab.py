@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..contract import Model, borrowed, check_count, check_finite, check_inputs
+from ..contract import Model, borrowed, check_count, check_finite, check_inputs, full_precision
 from ..losses import targeted_margin
 from ..progress import tick
 from ..projections import across
@@ -77,7 +77,7 @@ def fab_t(
     check_count("seed", seed, 0)
     if isinstance(threat, Masked) or not isinstance(threat, Linf | L2 | L1):
         raise ValueError(f"threat: expected Linf, L2 or L1 for FAB, got {threat!r}")
-    with borrowed(model):
+    with borrowed(model), full_precision(x.device):  # a nearest point is no matter of rounding
         with torch.no_grad():
             goals = strongest(model, x, y, targets)
         image = torch.arange(len(x), device=x.device).repeat_interleave(goals.shape[1])

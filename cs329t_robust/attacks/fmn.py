@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from ..contract import Model, borrowed, check_count, check_finite, check_inputs
+from ..contract import Model, borrowed, check_count, check_finite, check_inputs, full_precision
 from ..losses import cross_entropy, margin
 from ..progress import tick
 from ..threat import L0, L1, L2, Ball, Linf, rowwise, unit
@@ -80,7 +80,7 @@ def fmn(
     if not (0 < step_size < math.inf):
         raise ValueError(f"step_size: expected a length > 0, got {step_size}")
     ball = BALLS[norm](0.0)
-    with borrowed(model):
+    with borrowed(model), full_precision(x.device):  # a nearest point is no matter of rounding
         now, best = x, Nearest(x)
         eps, half = x.new_full((len(x),), START[norm]), (steps + 1) // 2
         for i in range(steps):

@@ -6,7 +6,7 @@ from numbers import Real
 import torch
 from torch import Tensor
 
-from ..contract import Loss, Model, borrowed, check_count, check_finite, check_inputs
+from ..contract import Loss, Model, borrowed, check_count, check_finite, check_inputs, full_precision
 from ..losses import margin, squared_penalty
 from ..progress import section, tick
 from ..threat import Linf, rowwise
@@ -125,7 +125,7 @@ def cw(
         raise ValueError(f"confidence: expected a number of logits >= 0, got {confidence!r}")
     low, high = torch.zeros_like(c), torch.full_like(c, torch.inf)
     best = Nearest(x)
-    with borrowed(model):
+    with borrowed(model), full_precision(x.device):  # a nearest point is no matter of rounding
         for search in range(searches):
             before = best.distance
 

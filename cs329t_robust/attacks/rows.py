@@ -8,7 +8,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from ..contract import check_inputs
+from ..contract import check_inputs, full_precision, reduced
 from ..progress import bar, section
 from ..threat import Linf, Threat
 
@@ -47,6 +47,22 @@ def looking(device: torch.device, step: int) -> bool:
 def worth_leaving(keep: Tensor, step: int) -> bool:
     """Tell whether enough rows are done for a smaller batch to pay."""
     return looking(keep.device, step) and int(keep.sum()) <= (1 - COMPACT) * len(keep)
+
+
+def confirmed(
+    model: Callable[[Tensor], Tensor], x_adv: Tensor, claimed: Tensor, broken: Callable[[Tensor, Tensor], Tensor]
+) -> Tensor:
+    """Return which of the images that a search calls broken are; where it runs in full precision, all of them.
+
+    Otherwise they are asked once more, in full precision: `broken` is given the logits, and of which rows they are.
+    """
+    if not reduced(x_adv.device):
+        return claimed
+    rows, sure = claimed.nonzero().flatten(), claimed.clone()
+    if len(rows):
+        with torch.no_grad(), full_precision(x_adv.device):
+            sure[rows] = broken(model(x_adv[rows]), rows)
+    return sure
 
 
 def batched(attack: A) -> A:

@@ -9,8 +9,8 @@ from ..contract import Model, borrowed, check_count, check_finite, check_inputs
 from ..progress import tick
 from ..randomness import ImageRandom
 from ..threat import L0, Masked, Threat, radii, rowwise
-from .queries import asking, check_share, lead
-from .rows import batched, select, worth_leaving
+from .queries import asking, check_share, lead, sure
+from .rows import batched, looking, select, worth_leaving
 
 MARKS = (50, 200, 500, 1000, 2000, 4000, 6000, 8000)  # of 10,000 queries: where the share of moved pixels falls
 FALLS = (1, 2, 4, 5, 6, 8, 10, 12, 15)
@@ -81,6 +81,8 @@ def sparse_rs(
         s = _begin(x, y, threat, lead(model, x, y, targeted, check=True))
         ask = asking(model, s.y, targeted, queries)
         for i in range(queries):
+            if looking(x.device, i):
+                s.value = sure(model, s.best, s.y, s.value, targeted)
             standing = _standing(s)
             tick(i / queries, lambda: len(x) - int(standing.sum()))  # noqa: B023
             if worth_leaving(standing, i):

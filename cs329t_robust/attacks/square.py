@@ -10,8 +10,8 @@ from ..contract import Model, borrowed, check_count, check_finite, check_inputs
 from ..progress import tick
 from ..randomness import ImageRandom
 from ..threat import L2, Linf, Threat, per_image, rowwise
-from .queries import asking, check_share, lead
-from .rows import batched, select, worth_leaving
+from .queries import asking, check_share, lead, sure
+from .rows import batched, looking, select, worth_leaving
 
 TINY = 1e-12
 LOOKS = [250 * 2**k for k in range(16)]
@@ -93,11 +93,13 @@ def square(
         ask = asking(model, s.y, targeted, queries)
         for i in range(queries):
             tick(i / queries, lambda: int(fallen.scatter(0, s.row, s.value > 0).sum()))  # noqa: B023
+            if looking(x.device, i):
+                s.value = sure(model, s.best, s.y, s.value, targeted)
             standing = s.value <= 0
-            looking = hope is not None and i in LOOKS
-            if looking:
+            hoping = hope is not None and i in LOOKS
+            if hoping:
                 standing &= s.value >= hope * (LOOKS[0] / i) ** 0.75 * s.clean
-            if looking or worth_leaving(standing, i):  # who is given up must not depend on the batch
+            if hoping or worth_leaving(standing, i):  # who is given up must not depend on the batch
                 found[s.row], fallen[s.row] = s.best, s.value > 0
                 s, random = select(s, standing), random.select(standing)
                 ask = asking(model, s.y, targeted, queries - i)
