@@ -6,6 +6,7 @@ of its own. What only a GPU can show is in test_cuda.py.
 
 import random
 import warnings
+from contextlib import nullcontext
 from functools import partial
 
 import pytest
@@ -186,3 +187,64 @@ def test_a_recorder_that_fails_changes_nothing(monkeypatch, some):
     with pytest.warns(RuntimeWarning, match=r"RuntimeError: CUDA error: .* capturing\)") as said:
         assert torch.equal(attack(model, x, y), expected)
     assert len(said) == 1
+
+
+@pytest.fixture
+def pretended(monkeypatch):
+    """Pretend to have CUDA, as far as `CudaGraph` calls it; return the calls in their order."""
+    log = []
+
+    class Pretended:
+        def __init__(self, *_):
+            pass
+
+        def __getattr__(self, name):
+            return lambda *_, **__: log.append(name)
+
+    def switch(mode):
+        log.append(f"sync {mode}")
+
+    for name in ("CUDAGraph", "Stream", "current_stream"):
+        monkeypatch.setattr(torch.cuda, name, Pretended)
+    monkeypatch.setattr(torch.cuda, "stream", nullcontext)
+    monkeypatch.setattr(torch.cuda, "get_sync_debug_mode", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "set_sync_debug_mode", switch)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda device: log.append("synchronize"))
+    captured._side.cache_clear()
+    yield log
+    captured._side.cache_clear()
+
+
+def test_a_graph_is_recorded_on_a_side_stream_after_a_rehearsal_that_may_not_wait(pretended):
+    def step(x):
+        pretended.append("step" if not torch.is_autocast_cache_enabled() else "step with cached weights")
+        return (x + 1,)
+
+    x = torch.zeros(3)
+    graph = captured.CudaGraph(step, x)
+    assert pretended == [
+        *("wait_stream", "step", "sync error", "step", "capture_begin", "step", "capture_end", "sync 0", "wait_stream")
+    ]
+    (first,) = graph(x + 1)
+    (second,) = graph(x + 2)
+    assert torch.equal(graph.x, x + 2)
+    assert first.data_ptr() != second.data_ptr() != graph.answer[0].data_ptr()
+    assert pretended[9:] == ["replay", "replay"]
+    assert torch.is_autocast_cache_enabled()
+    del graph
+    assert pretended[-1] == "synchronize"
+
+
+@pytest.mark.parametrize("turn", [1, 2, 3])
+def test_whatever_fails_the_device_is_left_as_it_was(pretended, turn):
+    def step(x):
+        pretended.append("step")
+        if pretended.count("step") == turn:
+            raise RuntimeError("called a synchronizing CUDA operation")
+        return (x,)
+
+    with pytest.raises(RuntimeError, match="synchronizing"):
+        captured.CudaGraph(step, torch.zeros(3))
+    assert ("capture_begin" in pretended) == ("capture_end" in pretended) == (turn == 3)
+    assert [call for call in pretended if call != "synchronize"][-2:] == ["sync 0", "wait_stream"]
+    assert torch.is_autocast_cache_enabled()

@@ -108,6 +108,31 @@ def test_no_image_leaves_on_the_word_of_a_reduced_precision(attack):
     assert torch.equal(predict(model, found).argmax(1), y)
 
 
+class Counting(nn.Module):
+    """The shipped classifier, which notes how many images it sees in all."""
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.seen = models.mnist_classifier(), 0
+
+    def forward(self, x):
+        self.seen += len(x)
+        return self.body(x)
+
+
+@pytest.mark.parametrize("attack", SEARCHES[:4], ids=lambda attack: attack.func.__name__)
+def test_what_is_confirmed_does_leave(attack):
+    x, y = data.mnist("test", 20)
+    strong = {"threat": Linf(0.3), "restarts": 3} if attack.func is not square else {"threat": Linf(0.3)}
+    strong["queries" if attack.func is square else "steps"] = 60
+    plain, lowered = Counting(), Counting()
+    attack(plain, x, y, **strong)
+    with bfloat16():
+        attack(lowered, x, y, **strong)
+    assert plain.seen < 0.5 * 60 * len(x)
+    assert lowered.seen < 1.5 * plain.seen + len(x)
+
+
 STRONG = [
     partial(pgd, steps=15, restarts=2, drop_broken=True),
     partial(pgd, steps=15, drop_broken=True, loss=losses.dlr),

@@ -172,11 +172,11 @@ def _once(
         s.rises, s.loss, since = s.rises + (worth > s.loss), worth, since + 1
         better = new | ((worth > s.best_loss) & ~s.won)  # a success stays the best
         s.won = s.won | new
-        if looking(s.x.device, i) and reduced(s.x.device):
-            found.keep(model, s, broken)
         s.best = torch.where(rowwise(better, s.x), s.now, s.best)
         s.best_grad = torch.where(rowwise(better, s.x), grad, s.best_grad)
         s.best_loss = torch.where(better, worth, s.best_loss)
+        if looking(s.x.device, i) and reduced(s.x.device):
+            found.keep(model, s, broken)
         if i in marks and sparse:
             grad, share = _sparser(s, grad)
         elif i in marks:
