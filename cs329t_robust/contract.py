@@ -44,7 +44,7 @@ def reduced(device: torch.device) -> bool:
 
 
 def _lowered(device: torch.device) -> list:
-    return [unit for unit in UNITS.get(device.type, ()) if unit.fp32_precision not in ("none", "ieee")]
+    return [unit for unit in UNITS.get(device.type, ()) if unit.fp32_precision.startswith(("tf32", "bf16"))]
 
 
 @contextmanager
