@@ -11,10 +11,11 @@ from importlib import metadata
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from cs329t_robust import data
-from cs329t_robust.models import CHECKPOINTS, SmallCNN, load, mnist_classifier
+from cs329t_robust.evaluation import predict
+from cs329t_robust.models import CHECKPOINTS, SmallCNN, cifar_resnet, load, mnist_classifier
 
 from . import timing
 from .bars import Bar, bars
@@ -42,17 +43,17 @@ def main(argv: list[str] | None = None) -> None:
     torch.set_num_threads(args.threads)
     warnings.simplefilter("ignore")  # the peers' deprecations would bury the table
     device = torch.device(args.device)
-    x, y = (tensor.to(device) for tensor in data.mnist("test", args.n))
     models = {name: model.to(device) for name, model in load_models(args.models, args.robust_weights).items()}
     threads = f"{torch.get_num_threads()} thread(s)"
     machine = f"{platform.machine()}, {device}, {threads}, n={args.n}, {args.runs} interleaved runs after a warm-up"
     head = {"machine": machine, "versions": versions(args.auto_attack)}
     rows = []
     for name, model in models.items():
+        x, y = images(name, model, args.n, device)
         for attack in args.attacks:
             print(f"{attack} on the {name} model", file=sys.stderr)
             rows += timing.rows(
-                attack, name, race(attack, args.eps or EPS[name], args.auto_attack), model, x, y, args.runs
+                attack, name, race(attack, args.eps or EPS[name], args.auto_attack, device.type), model, x, y, args.runs
             )
             if args.json:  # after each race, so that a long run cut short keeps what it has
                 args.json.write_text(json.dumps({"rows": rows, **head, "bars": verdicts(bars(rows))}, indent=1) + "\n")
@@ -62,11 +63,13 @@ def main(argv: list[str] | None = None) -> None:
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
     """Return the options."""
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
-    parser.add_argument("--n", type=int, default=256, help="images, the first of MNIST's test set (256)")
+    parser.add_argument(
+        "--n", type=int, default=256, help="images (256): the first of MNIST's test set, noise for resnet"
+    )
     parser.add_argument("--runs", type=int, default=5, help="timed runs of each contender (5)")
     parser.add_argument("--attacks", nargs="+", choices=ATTACKS, default=ATTACKS)
-    parser.add_argument("--models", nargs="+", choices=tuple(EPS), default=tuple(EPS))
-    parser.add_argument("--eps", type=float, help="Linf radius (0.1 for the standard model, 0.3 for the robust one)")
+    parser.add_argument("--models", nargs="+", choices=tuple(EPS), default=("standard", "robust"))
+    parser.add_argument("--eps", type=float, help="Linf radius (0.3 for the digit models, 8/255 for resnet)")
     parser.add_argument("--auto-attack", type=Path, metavar="PATH", help="a checkout of the official auto-attack")
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the rows and the bars here")
     parser.add_argument("--device", default="cpu")
@@ -87,10 +90,25 @@ def load_models(names: list[str], robust_weights: Path) -> dict[str, nn.Module]:
     models = {}
     for name in names:
         try:
+            if name == "resnet":
+                print(
+                    "the resnet model has random weights and sees noise: only its times mean something", file=sys.stderr
+                )
+                models[name] = cifar_resnet(seed=0).eval()
+                continue
             models[name] = mnist_classifier() if name == "standard" else load(SmallCNN(seed=0), robust_weights)
         except FileNotFoundError as error:
             print(f"the {name} model is left out: {error}", file=sys.stderr)
     return models
+
+
+def images(name: str, model: nn.Module, n: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return what a model is attacked on: digits, or noise in CIFAR's shape with the labels that the model gives it."""
+    if name != "resnet":
+        x, y = data.mnist("test", n)
+        return x.to(device), y.to(device)
+    x = torch.rand(n, 3, 32, 32, generator=torch.Generator().manual_seed(0)).to(device)
+    return x, predict(model, x).argmax(1)
 
 
 def versions(auto_attack: Path | None) -> dict[str, str]:

@@ -11,6 +11,11 @@ from .threat import Threat
 
 Model = Callable[[Tensor], Tensor]
 Loss = Callable[[Tensor, Tensor], Tensor]
+_on = torch.backends
+UNITS = {  # what may compute float32 at less than its precision (TF32 in convolutions is PyTorch's default on CUDA)
+    "cuda": (_on.cuda.matmul, _on.cudnn.conv, _on.cudnn.rnn),
+    "cpu": (_on.mkldnn.matmul, _on.mkldnn.conv, _on.mkldnn.rnn),
+}
 
 
 @contextmanager
@@ -31,6 +36,37 @@ def borrowed(model: Model) -> Iterator[None]:
     finally:
         for module, mode in zip(modules, modes, strict=True):
             module.training = mode
+
+
+def reduced(device: torch.device) -> bool:
+    """Tell whether models on this device may compute below the precision of their dtype: by autocast, or by TF32."""
+    return torch.is_autocast_enabled(device.type) or bool(_lowered(device))
+
+
+def _lowered(device: torch.device) -> list:
+    return [unit for unit in UNITS.get(device.type, ()) if unit.fp32_precision.startswith(("tf32", "bf16"))]
+
+
+@contextmanager
+def full_precision(device: torch.device) -> Iterator[None]:
+    """Give a verdict: no autocast and no TF32 inside, whatever is set outside; what was set is set again afterwards.
+
+    A search may run as fast as you set PyTorch to run. Whether an image is broken is always said in here. A model that
+    lowers the precision by itself, as `models.Bfloat16` does, is what it is.
+    """
+    units = _lowered(device)
+    before = [unit.fp32_precision for unit in units]
+    try:
+        for unit in units:
+            unit.fp32_precision = "ieee"
+        if torch.is_autocast_enabled(device.type):
+            with torch.autocast(device.type, enabled=False):
+                yield
+        else:
+            yield
+    finally:
+        for unit, value in zip(units, before, strict=True):
+            unit.fp32_precision = value
 
 
 def check_inputs(model: Model, x: Tensor, y: Tensor, threat: Threat) -> tuple[Tensor, Tensor]:

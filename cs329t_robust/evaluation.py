@@ -17,6 +17,7 @@ from .contract import (
     check_labels,
     check_logits,
     check_model,
+    full_precision,
 )
 from .progress import bar, section
 from .threat import Ball, Linf, Masked, Threat
@@ -88,6 +89,8 @@ def wilson(successes: int, n: int) -> tuple[float, float]:
 def predict(model: Model, x: Tensor, batch_size: int = 1000) -> Tensor:
     """Return logits (n, k) for images `x`: in eval mode, without gradients, `batch_size` images at a time.
 
+    In full precision, also inside `torch.autocast` and where TF32 is allowed: what is measured is the model itself.
+
     Raises
     ------
     ValueError
@@ -96,7 +99,7 @@ def predict(model: Model, x: Tensor, batch_size: int = 1000) -> Tensor:
     check_images(x)
     check_model(model, x)
     check_count("batch_size", batch_size, 1)
-    with borrowed(model), torch.no_grad():
+    with borrowed(model), torch.no_grad(), full_precision(x.device):
         chunks = []
         for part in x.split(batch_size):
             logits = model(part.clone())  # a model that works in place spoils its own copy
@@ -132,7 +135,8 @@ def robust_accuracy(
     """Return the share of images that are classified correctly before and after the attack.
 
     Only images that the model gets right are attacked. What comes back is not believed: it must lie in the threat
-    and in [0, 1], and it is classified again.
+    and in [0, 1], and it is classified again, in full precision: `torch.autocast` around this speeds up the search
+    alone, and counts no image as broken that the model holds.
 
     Parameters
     ----------

@@ -7,6 +7,7 @@ where somebody looks: in a terminal or in Jupyter, never under pytest (so not un
 
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -14,12 +15,15 @@ from contextvars import ContextVar
 Listener = Callable[[float, int], None]  # share that is done, images that have fallen
 _listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
 PATIENCE = 2.0  # seconds without a bar
+EVERY = 0.1  # seconds from one look to the next: counting makes the host wait for a GPU
+_told = [0.0]
 
 
 def tick(share: float, fallen: Callable[[], int]) -> None:
-    """Say that this share of the work is done; `fallen` counts the broken images, and is only called if one listens."""
+    """Say that this share of the work is done; `fallen` counts the broken images, only if one listens, now and then."""
     listener = _listener.get()
-    if listener is not None:
+    if listener is not None and time.monotonic() >= _told[0] + EVERY:
+        _told[0] = time.monotonic()
         listener(share, fallen())
 
 

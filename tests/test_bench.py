@@ -35,6 +35,20 @@ def test_the_file_has_the_promised_rows(tmp_path, capsys):
     assert torch.__version__ == found["versions"]["torch"]
 
 
+def test_where_the_device_records_the_bare_loop_stands_there_captured(monkeypatch):
+    def record(step, x):
+        made.append(len(x))
+        return step
+
+    made, (x, y), model = [], data.mnist("test", 4), models.mnist_classifier()
+    assert not any(who == "captured" for _, who in bench.contenders("pgd"))
+    monkeypatch.setitem(bench.RECORDERS, "cpu", record)
+    timed = bench.contenders("pgd", "cpu")
+    for _ in range(2):
+        assert torch.equal(timed["fixed", "captured"](model, x, y), timed["fixed", "bare"](model, x, y))
+    assert made == [4]
+
+
 def test_an_unknown_attack_is_refused():
     with pytest.raises(ValueError, match="expected fgsm or pgd, got 'magic'"):
         bench.contenders("magic")

@@ -33,6 +33,7 @@ def shown(monkeypatch):
             bars[-1][2].append((self.n, self.words))
 
     monkeypatch.setattr(progress, "wanted", lambda: True)
+    monkeypatch.setattr(progress, "EVERY", 0.0)
     monkeypatch.setattr(tqdm.auto, "tqdm", Bar)
     return bars
 
@@ -114,3 +115,13 @@ def test_a_table_is_only_printed_where_nobody_looks(capsys):
     with progress.rows("claims", 1) as done:
         done("first")
     assert capsys.readouterr() == ("first\n", "")
+
+
+def test_counting_is_asked_for_now_and_then(shown, monkeypatch):
+    monkeypatch.setattr(progress, "EVERY", 3600.0)
+    counted = []
+    with progress.bar("work", 3):
+        progress._told[0] = -7200.0
+        for i in range(9):
+            progress.tick(i / 9, lambda: counted.append(0) or 0)
+    assert len(counted) == 1

@@ -6,7 +6,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from ..contract import Model, borrowed, check_count, check_finite, check_inputs, check_logits
+from ..contract import Model, borrowed, check_count, check_finite, check_inputs, check_logits, full_precision
 from ..progress import section
 from ..threat import L1, L2, Linf, Masked, Threat
 from .apgd import apgd, apgd_t
@@ -99,7 +99,7 @@ def autoattack(
     if not isinstance(threat.ball, Linf | L2 | L1):
         raise ValueError(f"threat: expected Linf, L2 or L1 for AutoAttack, got {threat!r}")
     result = x.clone()
-    with borrowed(model), torch.no_grad():
+    with borrowed(model), torch.no_grad(), full_precision(x.device):
         logits = model(x.clone())
         check_logits(logits, x, y)
         todo = (logits.argmax(1) == y).nonzero().flatten()
@@ -109,7 +109,7 @@ def autoattack(
             break
         with section(i / len(stages), (i + 1) / len(stages), right - len(todo)):
             found = stage(model, x[todo], y[todo], threat=threat.select(todo))
-        with borrowed(model), torch.no_grad():
+        with borrowed(model), torch.no_grad(), full_precision(x.device):
             standing = model(found.clone()).argmax(1) == y[todo]
         result[todo] = found
         todo = todo[standing]

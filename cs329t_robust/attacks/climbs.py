@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..contract import Model, borrowed, check_count, check_finite
+from ..contract import Model, borrowed, check_count, check_finite, reduced
 from ..progress import section, tick
 from ..randomness import ImageRandom
 from ..threat import L0, L1, Masked, Threat, radii, rowwise
-from .gradient import input_gradient
-from .rows import first_rows, select, worth_leaving
+from .captured import Repeated, gradients
+from .rows import confirmed, first_rows, looking, select, worth_leaving
 
 MOMENTUM, RISES = 0.75, 0.75  # alpha and rho of the paper
 SPARSE_EVERY, SPARSER, SHORTEST = 0.04, 1.5, 0.1  # of "Mind the box": how often, by how much, and to what share
@@ -32,6 +32,7 @@ class State:
     best: Tensor
     best_loss: Tensor
     best_grad: Tensor
+    won: Tensor
     loss: Tensor
     rises: Tensor
     halved: Tensor
@@ -49,11 +50,24 @@ class Found:
 
     x_adv: Tensor
     score: Tensor
+    before: Tensor  # the score before the climb that is running
 
-    def succeed(self, s: State, broken: Tensor) -> None:
-        """Keep the first broken row of each image that had none."""
-        rows = first_rows(s.image, broken & (self.score[s.image] < torch.inf), len(self.score))
-        self.x_adv[s.image[rows]], self.score[s.image[rows]] = s.now[rows], torch.inf
+    def succeed(self, s: State, broken: Tensor) -> Tensor:
+        """Return the broken rows of images that had none; those images have succeeded from now on."""
+        new = broken & (self.score[s.image] < torch.inf)
+        high = torch.where(new, torch.inf, -torch.inf).to(self.score)
+        self.score = self.score.scatter_reduce(0, s.image, high, "amax")
+        return new
+
+    def keep(self, model: Model, s: State, broken: Broken) -> None:
+        """Keep the first successful row of each image, before rows leave: what a step cannot do without a wait."""
+        sure = confirmed(model, s.best, s.won, lambda logits, rows: broken(logits, select(s, rows)))
+        if sure is not s.won:
+            unsure = s.image[s.won & ~sure]
+            self.score[unsure] = self.before[unsure]
+            self.score[s.image[sure]] = torch.inf
+        rows = first_rows(s.image, sure, len(self.score))
+        self.x_adv[s.image[rows]], s.won = s.best[rows], torch.zeros_like(s.won)
 
     def fail(self, s: State) -> None:
         """Keep the best climb of each image that still stands, if it beats what was found before."""
@@ -93,7 +107,8 @@ def climb(
     if isinstance(threat.ball, L0):
         raise ValueError(f"threat: expected Linf, L2 or L1 for APGD, got {threat!r}; use `fmn` or `sparse_rs`")
     with borrowed(model):
-        found, random = Found(x.clone(), x.new_full((len(x),), -torch.inf)), ImageRandom(seed, x)
+        low = x.new_full((len(x),), -torch.inf)
+        found, random = Found(x.clone(), low, low), ImageRandom(seed, x)
         todo = torch.arange(len(x), device=x.device)
         for restart in range(restarts):
             image = todo.repeat_interleave(goals.shape[1])
@@ -125,6 +140,7 @@ def _begin(image: Tensor, x: Tensor, y: Tensor, target: Tensor, threat: Threat, 
         best=start,
         best_loss=low,
         best_grad=torch.zeros_like(x),
+        won=no,
         loss=low,
         rises=torch.zeros_like(eps),
         halved=~no,
@@ -141,17 +157,26 @@ def _once(
     every = max(1, int(SPARSE_EVERY * steps))
     marks = set(range(every, steps, every)) if sparse else set(checkpoints(steps))
     halvings, since = checkpoints(steps), 0
-    share = torch.full_like(s.step, 0.2)
+    found.before = found.score.clone()
+    share, shrinking = torch.full_like(s.step, 0.2), drop or targets > 1
+
+    def ask(s: State, calls: int) -> Repeated:
+        return gradients(model, s.y, lambda logits, _: value(logits, s), calls, shrinking)
+
+    gradient = ask(s, steps)
     for i in range(steps):
         tick(i / steps, lambda: int((found.score == torch.inf).sum()))
-        grad, logits = input_gradient(model, s.now, s.y, lambda logits, _: value(logits, s), check=i == 0)  # noqa: B023
+        grad, logits = gradient(s.now, check=i == 0)
         worth = value(logits, s).to(s.x.dtype)
-        found.succeed(s, broken(logits, s))
+        new = found.succeed(s, broken(logits, s))
         s.rises, s.loss, since = s.rises + (worth > s.loss), worth, since + 1
-        better = worth > s.best_loss
+        better = new | ((worth > s.best_loss) & ~s.won)  # a success stays the best
+        s.won = s.won | new
         s.best = torch.where(rowwise(better, s.x), s.now, s.best)
         s.best_grad = torch.where(rowwise(better, s.x), grad, s.best_grad)
         s.best_loss = torch.where(better, worth, s.best_loss)
+        if looking(s.x.device, i) and reduced(s.x.device):
+            found.keep(model, s, broken)
         if i in marks and sparse:
             grad, share = _sparser(s, grad)
         elif i in marks:
@@ -161,7 +186,10 @@ def _once(
             targets = (targets + 1) // 2
             keep &= _rank(s) < targets
         if (drop or i in halvings) and worth_leaving(keep, 0 if i in halvings else i):
+            found.keep(model, s, broken)
+            keep = keep.nonzero().flatten()
             s, grad, share = select(s, keep), grad[keep], share[keep]
+            gradient = ask(s, steps - i - 1)
         if not len(s.image):
             return
         if sparse:
@@ -171,6 +199,7 @@ def _once(
         if i:
             ahead = s.threat.project(s.x, s.now + MOMENTUM * (ahead - s.now) + (1 - MOMENTUM) * (s.now - s.last))
         s.last, s.now = s.now, ahead
+    found.keep(model, s, broken)
     found.fail(s)
 
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..contract import Model, borrowed, check_count, check_finite, check_inputs, check_logits
+from ..contract import Model, borrowed, check_count, check_finite, check_inputs, check_logits, full_precision
 from ..threat import Linf, rowwise
 from .gradient import NO_GRADIENT
-from .rows import batched, select, worth_leaving
+from .rows import batched, looking, select, worth_leaving
 
 
 @dataclass
@@ -79,7 +79,7 @@ def deepfool(
         raise ValueError(f"norm: expected 'L2' or 'Linf', got {norm!r}")
     if not 0 <= overshoot < float("inf"):
         raise ValueError(f"overshoot: expected a number >= 0, got {overshoot}")
-    with borrowed(model):
+    with borrowed(model), full_precision(x.device):  # a nearest point is no matter of rounding
         done, s = x.clone(), State(torch.arange(len(x), device=x.device), x, y, x, y[:, None])
         for step in range(steps + 1):
             now = s.now.detach().requires_grad_()
@@ -90,7 +90,7 @@ def deepfool(
                     raise ValueError(NO_GRADIENT)
             standing = logits.argmax(1) == s.y
             done[s.row] = s.now
-            if step == steps or not bool(standing.any()):
+            if step == steps or (looking(x.device, step) and not bool(standing.any())):
                 break
             if step == 0:
                 s.rivals = logits.detach().scatter(1, y[:, None], -torch.inf).argsort(1, descending=True)
@@ -100,7 +100,7 @@ def deepfool(
             moved = _cross(s.now, gaps, slopes, away.argmin(1), norm, overshoot)
             s.now = torch.where(rowwise(standing, x), moved, s.now)
             s.rivals = s.rivals.gather(1, away.argsort(stable=True, dim=1)[:, :keep])
-            if worth_leaving(standing, 0):
+            if worth_leaving(standing, step):
                 s = select(s, standing)
     return check_finite(done)
 

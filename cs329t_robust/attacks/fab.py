@@ -5,14 +5,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..contract import Model, borrowed, check_count, check_finite, check_inputs
+from ..contract import Model, borrowed, check_count, check_finite, check_inputs, full_precision
 from ..losses import targeted_margin
 from ..progress import tick
 from ..projections import across
 from ..randomness import ImageRandom
 from ..threat import L1, L2, Linf, Masked, Threat, rowwise
 from .apgd import strongest
-from .gradient import input_gradient
+from .captured import Repeated, gradients
 from .rows import batched, first_rows, select, worth_leaving
 
 PULL, OVERSHOOT, BACK, BISECTIONS = 0.1, 1.05, 0.9, 3  # alpha_max, eta, beta and the final search of the paper
@@ -28,6 +28,8 @@ class State:
     target: Tensor
     threat: Threat
     now: Tensor
+    best: Tensor
+    near: Tensor
 
 
 @batched
@@ -75,28 +77,36 @@ def fab_t(
     check_count("seed", seed, 0)
     if isinstance(threat, Masked) or not isinstance(threat, Linf | L2 | L1):
         raise ValueError(f"threat: expected Linf, L2 or L1 for FAB, got {threat!r}")
-    with borrowed(model):
+    with borrowed(model), full_precision(x.device):  # a nearest point is no matter of rounding
         with torch.no_grad():
             goals = strongest(model, x, y, targets)
         image = torch.arange(len(x), device=x.device).repeat_interleave(goals.shape[1])
         start = threat.sample(x, ImageRandom(seed, x))[image] if seed else x[image]
-        s = State(image, x[image], y[image], goals.flatten(), threat.select(image), start)
         best, near = x.clone(), torch.full_like(x[:, 0, 0, 0], torch.inf)
+        s = State(image, x[image], y[image], goals.flatten(), threat.select(image), start, start, near[image])
+        gradient = _ask(model, s, steps)
         for i in range(steps):
-            tick(i / steps, lambda: int((near <= threat.eps).sum()))
-            grad, logits = input_gradient(model, s.now, s.y, lambda z, _: _lead(z, s), check=i == 0)  # noqa: B023
+            tick(i / steps, lambda: int((near <= threat.eps).sum()))  # noqa: B023
+            grad, logits = gradient(s.now, check=i == 0)
             s.now = _walk(s, grad, -_lead(logits, s).to(x.dtype), type(threat).__name__)
             with torch.no_grad():
                 broken = model(s.now.clone()).argmax(1) != s.y
-            _offer(s, broken, best, near)
+            near = _offer(s, broken, near)
             s.now = torch.where(rowwise(broken, s.x), s.x + BACK * (s.now - s.x), s.now)
             standing = near[s.image] > s.threat.eps
             if worth_leaving(standing, i):
+                _keep(s, best, near)
                 s = select(s, standing)
+                gradient = _ask(model, s, steps - i - 1)
             if not len(s.image):
                 break
+        _keep(s, best, near)
         _pull_back(model, x, y, threat, best, near)
     return check_finite(torch.where(rowwise(near <= threat.eps, x), best, x))
+
+
+def _ask(model: Model, s: State, calls: int) -> Repeated:
+    return gradients(model, s.y, lambda logits, _: _lead(logits, s), calls, True)
 
 
 def _lead(logits: Tensor, s: State) -> Tensor:
@@ -116,12 +126,18 @@ def _walk(s: State, grad: Tensor, gap: Tensor, norm: str) -> Tensor:
     return mixed.clamp(0, 1).view_as(s.x)
 
 
-def _offer(s: State, broken: Tensor, best: Tensor, near: Tensor) -> None:
-    """Keep, for each image, the nearest of the walks that are across."""
+def _offer(s: State, broken: Tensor, near: Tensor) -> Tensor:
+    """Let each walk that is across, nearer to its image than any before, remember where; return how near they came."""
     distance = s.threat.distance(s.x, s.now).masked_fill(~broken, torch.inf)
-    least = torch.full_like(near, torch.inf).scatter_reduce(0, s.image, distance, "amin")
-    rows = first_rows(s.image, (distance == least[s.image]) & (distance < near[s.image]), len(near))
-    best[s.image[rows]], near[s.image[rows]] = s.now[rows], distance[rows]
+    nearer = distance < near[s.image]
+    s.best, s.near = torch.where(rowwise(nearer, s.x), s.now, s.best), torch.where(nearer, distance, s.near)
+    return near.scatter_reduce(0, s.image, distance, "amin")
+
+
+def _keep(s: State, best: Tensor, near: Tensor) -> None:
+    """Keep, for each image, where the nearest of its walks was, before walks leave."""
+    rows = first_rows(s.image, (s.near == near[s.image]) & s.near.isfinite(), len(near))
+    best[s.image[rows]] = s.best[rows]
 
 
 def _pull_back(model: Model, x: Tensor, y: Tensor, threat: Threat, best: Tensor, near: Tensor) -> None:

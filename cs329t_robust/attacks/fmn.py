@@ -5,11 +5,11 @@ import math
 import torch
 from torch import Tensor
 
-from ..contract import Model, borrowed, check_count, check_finite, check_inputs
+from ..contract import Model, borrowed, check_count, check_finite, check_inputs, full_precision
 from ..losses import cross_entropy, margin
 from ..progress import tick
 from ..threat import L0, L1, L2, Ball, Linf, rowwise, unit
-from .gradient import input_gradient
+from .captured import gradients
 from .nearest import Nearest
 from .queries import lead
 from .rows import batched
@@ -80,14 +80,15 @@ def fmn(
     if not (0 < step_size < math.inf):
         raise ValueError(f"step_size: expected a length > 0, got {step_size}")
     ball = BALLS[norm](0.0)
-    with borrowed(model):
+    with borrowed(model), full_precision(x.device):  # a nearest point is no matter of rounding
         now, best = x, Nearest(x)
-        eps = x.new_full((len(x),), START[norm])
+        eps, half = x.new_full((len(x),), START[norm]), (steps + 1) // 2
         for i in range(steps):
             tick(i / steps, lambda: int(best.distance.isfinite().sum()))
             decay = (1 + math.cos(math.pi * i / steps)) / 2
-            loss = margin if 2 * i < steps else cross_entropy
-            grad, logits = input_gradient(model, now, y, loss, check=i == 0)
+            if i in (0, half):
+                gradient = gradients(model, y, cross_entropy if i == half else margin, half, False)
+            grad, logits = gradient(now, check=i == 0)
             value = -margin(logits, y) if targeted else margin(logits, y)
             valid = value > CLEAR
             best.offer(now, ball.distance(x, now), valid)

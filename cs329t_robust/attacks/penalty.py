@@ -6,11 +6,11 @@ from numbers import Real
 import torch
 from torch import Tensor
 
-from ..contract import Loss, Model, borrowed, check_count, check_finite, check_inputs
+from ..contract import Loss, Model, borrowed, check_count, check_finite, check_inputs, full_precision
 from ..losses import margin, squared_penalty
 from ..progress import section, tick
 from ..threat import Linf, rowwise
-from .gradient import input_gradient
+from .captured import gradients
 from .nearest import Nearest
 from .rows import batched
 
@@ -125,7 +125,7 @@ def cw(
         raise ValueError(f"confidence: expected a number of logits >= 0, got {confidence!r}")
     low, high = torch.zeros_like(c), torch.full_like(c, torch.inf)
     best = Nearest(x)
-    with borrowed(model):
+    with borrowed(model), full_precision(x.device):  # a nearest point is no matter of rounding
         for search in range(searches):
             before = best.distance
 
@@ -157,9 +157,10 @@ def _descend(
     """Minimise ‖x' − x‖₂² + toll by Adam, clipped to the box; offer every adversarial point met to `nearest`."""
     now = x.clone()
     adam = torch.optim.Adam([now], lr=step_size)
+    gradient = gradients(model, y, toll, steps, False)
     for i in range(steps + (nearest is not None)):
         tick(i / (steps + 1), lambda: 0 if nearest is None else int(nearest.distance.isfinite().sum()))
-        grad, logits = input_gradient(model, now, y, toll, check=i == 0)
+        grad, logits = gradient(now, check=i == 0)
         if nearest is not None:
             lead = margin(logits, y)
             lead = -lead if targeted else lead

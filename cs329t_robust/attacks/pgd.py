@@ -6,13 +6,13 @@ from numbers import Real
 import torch
 from torch import Tensor
 
-from ..contract import Loss, Model, borrowed, check_count, check_finite, check_inputs, check_logits
+from ..contract import Loss, Model, borrowed, check_count, check_finite, check_inputs, check_logits, full_precision
 from ..losses import cross_entropy
 from ..progress import section, tick
 from ..randomness import ImageRandom
 from ..threat import Threat, rowwise
-from .gradient import input_gradient
-from .rows import batched, worth_leaving
+from .captured import gradients
+from .rows import batched, confirmed, looking, worth_leaving
 
 
 @batched
@@ -61,7 +61,8 @@ def pgd(
         (logits, y) to one value per image, shape (n,); see `cs329t_robust.losses`.
     drop_broken : bool
         Stop working on an image once it is misclassified (reaches `y`, if `targeted`). Exact for measuring robust
-        accuracy and far cheaper; but such examples sit just past the boundary, weaker for transfer.
+        accuracy and far cheaper; but such examples sit just past the boundary, weaker for transfer. Under a reduced
+        precision (`torch.autocast`, TF32) one forward pass in full precision has to confirm it first.
     seed : int
         Each image's starts follow from the seed and its own pixels: the same in any batch, order, or device.
     generator : torch.Generator, optional
@@ -134,35 +135,43 @@ def _climb(
     loss: Loss,
     drop_broken: bool,
 ) -> tuple[Tensor, Tensor]:
-    """Run one restart from `x_adv`; with `drop_broken`, rows leave the batch once they are broken.
+    """Run one restart from `x_adv`; with `drop_broken`, an image stays as it is once broken, and soon leaves the batch.
 
     Return the images and which of them are known to be broken.
     """
     done, fallen = torch.empty_like(x), torch.zeros_like(y, dtype=torch.bool)
+    gone = torch.zeros_like(fallen)  # the same for the rows in the batch; `fallen` learns of it when they leave
     rows, pace, tiny = torch.arange(len(x), device=x.device), torch.zeros_like(x), torch.finfo(x.dtype).tiny
+
+    def broken(logits: Tensor, rows: Tensor | slice = slice(None)) -> Tensor:
+        return (logits.argmax(1) == y[rows]) == targeted
+
     if not steps:
         with torch.no_grad():
             check_logits(model(x_adv.clone()), x, y)
+    gradient = gradients(model, y, loss, steps, drop_broken)
     for step in range(steps):
-        tick(step / steps, lambda: int(fallen.sum()))
-        grad, logits = input_gradient(model, x_adv, y, loss, check=step == 0)
+        tick(step / steps, lambda: int(fallen.index_copy(0, rows, gone).sum()))  # noqa: B023
+        grad, logits = gradient(x_adv, check=step == 0)
         if drop_broken:
-            new = ((logits.argmax(1) == y) == targeted) & ~fallen[rows]
-            done[rows[new]], fallen[rows[new]] = x_adv[new], True
-            keep = ~fallen[rows]
-            if worth_leaving(keep, step):
-                rows, x, y, x_adv, grad = rows[keep], x[keep], y[keep], x_adv[keep], grad[keep]
+            gone = gone | broken(logits)
+            gone = confirmed(model, x_adv, gone, broken) if looking(x.device, step) else gone
+            if worth_leaving(~gone, step):
+                done[rows], fallen[rows] = x_adv, gone
+                keep = (~gone).nonzero().flatten()
+                rows, x, y, x_adv, grad, gone = rows[keep], x[keep], y[keep], x_adv[keep], grad[keep], gone[keep]
                 pace = pace[keep] if momentum else pace
                 threat = threat.select(keep)
                 step_size = step_size[keep] if isinstance(step_size, Tensor) else step_size
+                gradient = gradients(model, y, loss, steps - step - 1, drop_broken)
             if not len(rows):
                 return done, fallen
         if momentum:
             pace = momentum * pace + grad / rowwise(grad.abs().flatten(1).sum(1).clamp_min(tiny), x)
             grad = pace
-        x_adv = threat.project(x, threat.ascend(x, x_adv, -grad if targeted else grad, step_size))
-    standing = ~fallen[rows]
-    done[rows[standing]] = x_adv[standing]
+        ahead = threat.project(x, threat.ascend(x, x_adv, -grad if targeted else grad, step_size))
+        x_adv = torch.where(rowwise(gone, x), x_adv, ahead) if drop_broken else ahead
+    done[rows], fallen[rows] = x_adv, confirmed(model, x_adv, gone, broken)
     return done, fallen
 
 
@@ -171,7 +180,7 @@ def _score(model: Model, x_adv: Tensor, y: Tensor, loss: Loss, targeted: bool, f
     score = torch.full_like(x_adv[:, 0, 0, 0], torch.inf)
     rows = (~fallen).nonzero().flatten()
     if len(rows):
-        with torch.no_grad():
+        with torch.no_grad(), full_precision(x_adv.device):
             logits = model(x_adv[rows])
             losses = loss(logits, y[rows]).to(x_adv.dtype)
             broken = (logits.argmax(1) == y[rows]) == targeted

@@ -8,7 +8,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from ..contract import check_inputs
+from ..contract import check_inputs, full_precision, reduced
 from ..progress import bar, section
 from ..threat import Linf, Threat
 
@@ -21,6 +21,8 @@ A = TypeVar("A", bound=Callable[..., Tensor])
 
 def select(state: S, rows: Tensor) -> S:
     """Return a dataclass of per-image tensors and threats, reduced to `rows` (a mask or an index over n)."""
+
+    rows = rows.nonzero().flatten() if rows.dtype == torch.bool else rows  # once, not once for each tensor
 
     def part(value: object) -> object:
         if isinstance(value, Threat):
@@ -37,9 +39,30 @@ def first_rows(image: Tensor, chosen: Tensor, n: int) -> Tensor:
     return first[first < len(image)]
 
 
+def looking(device: torch.device, step: int) -> bool:
+    """Tell whether a step looks at how many rows are done: each one, unless the host would have to wait for that."""
+    return step % LOOK.get(device.type, 1) == 0
+
+
 def worth_leaving(keep: Tensor, step: int) -> bool:
     """Tell whether enough rows are done for a smaller batch to pay."""
-    return step % LOOK.get(keep.device.type, 1) == 0 and int(keep.sum()) <= (1 - COMPACT) * len(keep)
+    return looking(keep.device, step) and int(keep.sum()) <= (1 - COMPACT) * len(keep)
+
+
+def confirmed(
+    model: Callable[[Tensor], Tensor], x_adv: Tensor, claimed: Tensor, broken: Callable[[Tensor, Tensor], Tensor]
+) -> Tensor:
+    """Return which of the images that a search calls broken are; where it runs in full precision, all of them.
+
+    Otherwise they are asked once more, in full precision: `broken` is given the logits, and of which rows they are.
+    """
+    if not reduced(x_adv.device):
+        return claimed
+    rows, sure = claimed.nonzero().flatten(), claimed.clone()
+    if len(rows):
+        with torch.no_grad(), full_precision(x_adv.device):
+            sure[rows] = broken(model(x_adv[rows]), rows)
+    return sure
 
 
 def batched(attack: A) -> A:

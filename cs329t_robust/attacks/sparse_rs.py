@@ -9,8 +9,8 @@ from ..contract import Model, borrowed, check_count, check_finite, check_inputs
 from ..progress import tick
 from ..randomness import ImageRandom
 from ..threat import L0, Masked, Threat, radii, rowwise
-from .queries import check_share, lead
-from .rows import batched, select, worth_leaving
+from .queries import asking, check_share, lead, sure
+from .rows import batched, looking, select, worth_leaving
 
 MARKS = (50, 200, 500, 1000, 2000, 4000, 6000, 8000)  # of 10,000 queries: where the share of moved pixels falls
 FALLS = (1, 2, 4, 5, 6, 8, 10, 12, 15)
@@ -79,16 +79,20 @@ def sparse_rs(
     found, random = x.clone(), ImageRandom(seed, x)
     with borrowed(model), torch.no_grad():
         s = _begin(x, y, threat, lead(model, x, y, targeted, check=True))
+        ask = asking(model, s.y, targeted, queries)
         for i in range(queries):
+            if looking(x.device, i):
+                s.value = sure(model, s.best, s.y, s.value, targeted)
             standing = _standing(s)
             tick(i / queries, lambda: len(x) - int(standing.sum()))  # noqa: B023
             if worth_leaving(standing, i):
                 found[s.row] = s.best
                 s, random = select(s, standing), random.select(standing)
+                ask = asking(model, s.y, targeted, queries - i)
             if not len(s.row):
                 break
             slot, colour, new = _propose(s, random, share * _schedule(i, queries) if i else 1.0)
-            value = lead(model, new, s.y, targeted)
+            (value,) = ask(new)
             better = _standing(s) & ((value > s.value) | (i == 0))
             s.best = torch.where(rowwise(better, x), new, s.best)
             s.slot = torch.where(better[:, None], slot, s.slot)

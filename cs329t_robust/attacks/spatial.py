@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from ..contract import Loss, Model, borrowed, check_count, check_finite, check_inputs, check_logits
+from ..contract import Loss, Model, borrowed, check_count, check_finite, check_inputs, check_logits, full_precision
 from ..losses import cross_entropy
 from ..randomness import ImageRandom
 from ..threat import Spatial, rowwise, warp
@@ -65,7 +65,7 @@ def spatial(
         poses = torch.stack([threat.draw(x, random) for _ in range(k)], 1)
     result, score = x.clone(), x.new_full((len(x),), -torch.inf)
     todo, tried = torch.arange(len(x), device=x.device), 0
-    with borrowed(model), torch.no_grad():
+    with borrowed(model), torch.no_grad(), full_precision(x.device):  # every pose tried gets a verdict
         check_logits(model(x[:1].clone()), x[:1], y)
         while tried < poses.shape[1] and len(todo):
             m = min(max(1, images_at_once(x) // len(todo)), poses.shape[1] - tried)

@@ -10,8 +10,8 @@ from ..contract import Model, borrowed, check_count, check_finite, check_inputs
 from ..progress import tick
 from ..randomness import ImageRandom
 from ..threat import L2, Linf, Threat, per_image, rowwise
-from .queries import check_share, lead
-from .rows import batched, select, worth_leaving
+from .queries import asking, check_share, lead, sure
+from .rows import batched, looking, select, worth_leaving
 
 TINY = 1e-12
 LOOKS = [250 * 2**k for k in range(16)]
@@ -90,20 +90,24 @@ def square(
         clean = lead(model, x, y, targeted, check=True)
         s = State(torch.arange(len(x), device=x.device), x, y, threat, x, clean, clean)
         found, fallen = x.clone(), clean > 0
+        ask = asking(model, s.y, targeted, queries)
         for i in range(queries):
             tick(i / queries, lambda: int(fallen.scatter(0, s.row, s.value > 0).sum()))  # noqa: B023
+            if looking(x.device, i):
+                s.value = sure(model, s.best, s.y, s.value, targeted)
             standing = s.value <= 0
-            looking = hope is not None and i in LOOKS
-            if looking:
+            hoping = hope is not None and i in LOOKS
+            if hoping:
                 standing &= s.value >= hope * (LOOKS[0] / i) ** 0.75 * s.clean
-            if looking or worth_leaving(standing, i):  # who is given up must not depend on the batch
+            if hoping or worth_leaving(standing, i):  # who is given up must not depend on the batch
                 found[s.row], fallen[s.row] = s.best, s.value > 0
                 s, random = select(s, standing), random.select(standing)
+                ask = asking(model, s.y, targeted, queries - i)
             if not len(s.row):
                 break
             new = start(s, random) if i == 0 else propose(s, random, share * _schedule(i, queries))
             new = s.threat.project(s.x, new)
-            value = lead(model, new, s.y, targeted)
+            (value,) = ask(new)
             better = (value > s.value) & (s.value <= 0) | (i == 0) & (s.value <= 0)
             s.best = torch.where(rowwise(better, s.x), new, s.best)
             s.value = torch.where(better, value, s.value)
@@ -152,7 +156,8 @@ def _pyramid(height: int, width: int, like: Tensor) -> Tensor:
     down = (torch.arange(height, device=like.device) - height // 2).abs()
     right = (torch.arange(width, device=like.device) - width // 2).abs()
     r = torch.maximum(down[:, None], right[None])
-    tail = (1 / torch.arange(1, int(r.max()) + 2, device=like.device).to(like.dtype) ** 2).flip(0).cumsum(0).flip(0)
+    farthest = max(height, width) // 2
+    tail = (1 / torch.arange(1, farthest + 2, device=like.device).to(like.dtype) ** 2).flip(0).cumsum(0).flip(0)
     bump = tail[r]
     return bump / bump.norm()
 

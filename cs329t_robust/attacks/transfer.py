@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from ..contract import Model, borrowed, check_finite, check_inputs
+from ..contract import Model, borrowed, check_finite, check_inputs, full_precision
 from ..threat import Threat, rowwise
 from .pgd import pgd
 from .queries import lead
@@ -58,7 +58,7 @@ def transfer(
     best, score = x.clone(), x.new_full((len(x),), -torch.inf)
     for surrogate in surrogates:
         x_adv = threat.project(x, attack(surrogate, x, y, threat=threat, targeted=targeted))
-        with borrowed(model):
+        with borrowed(model), full_precision(x.device):
             value = lead(model, x_adv, y, targeted, check=True)
         best = torch.where(rowwise(value > score, x), x_adv, best)
         score = torch.maximum(value, score)

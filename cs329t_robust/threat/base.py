@@ -77,7 +77,9 @@ def rowwise(norms: Tensor, x: Tensor) -> Tensor:
 
 def radii(eps: float | Tensor, x: Tensor) -> Tensor:
     """Return one radius for each image of `x`, shape (n,), typed and placed like it."""
-    return torch.as_tensor(eps, device=x.device).to(x.dtype).expand(len(x))
+    if not isinstance(eps, Tensor):  # filled on the device: a number that is sent there makes the host wait
+        return x.new_full((len(x),), eps)
+    return eps.to(x).expand(len(x))
 
 
 def unit(v: Tensor) -> Tensor:

@@ -187,7 +187,7 @@ class L0(Ball):
         """
         edge = (grad > 0).to(x.dtype).where(grad != 0, x_adv)
         worth = (grad * (edge - x_adv)).sum(1, keepdim=True)
-        step = torch.as_tensor(step_size, device=x.device, dtype=x.dtype).ceil()
+        step = (step_size.to(x.dtype) if isinstance(step_size, Tensor) else x.new_full((), step_size)).ceil()
         ahead = torch.where(top_places(worth, step) & (worth > 0), edge, x_adv)
         gain = (grad * (ahead - x)).sum(1, keepdim=True).where((ahead != x).any(1, keepdim=True), -torch.inf)
         return torch.where(top_places(gain, self.eps), ahead, x).where(grad == grad, grad)
