@@ -108,7 +108,8 @@ class CudaGraph:
             torch.set_autocast_cache_enabled(False)  # a weight cast outside the graph would not live as long as it
             with torch.cuda.stream(side):
                 step(self.x)  # libraries set themselves up, which may wait
-                torch.cuda.set_sync_debug_mode("error")
+                with warnings.catch_warnings(action="ignore"):  # torch says that it is a prototype
+                    torch.cuda.set_sync_debug_mode("error")
                 step(self.x)
                 # not `with torch.cuda.graph`, which empties the whole memory cache first
                 self.graph.capture_begin(capture_error_mode="thread_local")
