@@ -15,7 +15,7 @@ from .rows import batched, select, worth_leaving
 
 TINY = 1e-12
 LOOKS = [250 * 2**k for k in range(16)]
-FADE = 1.25  # read off 1096 digits of two robust models, of which 33 fall to Square: this gives up one of them
+FADE = 1.25  # read off 1096 digits of two robust models, of which 33 fall to Square: this gives up two of them
 
 
 @dataclass
