@@ -8,6 +8,8 @@ exactly, by sorting, in one pass for the whole batch.
 import torch
 from torch import Tensor
 
+IN_CACHE = 1 << 15  # pixel values, 41 digits: what a CPU's cache holds while it projects, which halves the time
+
 
 def level(start: Tensor, length: Tensor, slope: Tensor, goal: Tensor) -> Tensor:
     """Return the least t at which Σ slope·clamp(t − start, 0, length) reaches `goal`, for each row.
@@ -41,24 +43,34 @@ def filled(length: Tensor, slope: Tensor, goal: Tensor) -> Tensor:
     """Return the least t >= 0 at which Σ slope·min(t, length) reaches `goal`, for each row: `level` from a start of 0.
 
     The sum is concave in t, so Newton's steps from 0 never pass the answer and land on it after a few; ten times as
-    fast as sorting. Where even the full sum falls short, t is at least as large as every length that counts.
+    fast as sorting. A last step, of which the sum is taken in float64, mends what float32 has rounded on the way. Where
+    even the full sum falls short, t is at least as large as every length that counts.
 
     Parameters
     ----------
     length, slope : Tensor (n, d), >= 0
     goal : Tensor (n,), >= 0
     """
-    wide = torch.promote_types(length.dtype, torch.float32 if length.device.type == "mps" else torch.float64)
-    length, slope, goal = (value.to(wide) for value in (length, slope, goal))
-    t, tiny = torch.zeros_like(goal), torch.finfo(wide).tiny
-    for _ in range(length.shape[1] + 1):  # each step passes at least one length
-        missing = goal - (slope * torch.minimum(length, t[:, None])).sum(1)
-        rate = (slope * (length > t[:, None])).sum(1)
-        going = (missing > 4 * torch.finfo(wide).eps * goal) & (rate > 0)
+    wide = torch.float32 if length.device.type == "mps" else torch.float64
+    kind = torch.promote_types(length.dtype, torch.float32)
+    length, slope, goal = (value.to(kind) for value in (length, slope, goal))
+    t, missing, tiny = torch.zeros_like(goal), goal, torch.finfo(kind).tiny
+    rate, rising = torch.full_like(goal, torch.inf), torch.empty_like(length)
+    for step in range(length.shape[1] + 1):  # each step passes at least one length
+        torch.gt(length, t[:, None], out=rising)  # as numbers: on a CPU, slope times a mask takes seven times as long
+        before, rate = rate, rising.mul_(slope).sum(1)
+        going = (rate > 0) & (rate < before)  # where no length was passed, t is the answer
         if not bool(going.any()):
             break
-        t = torch.where(going, t + missing / rate.clamp_min(tiny), t)
-    return t.clamp_max_(1e30)
+        if step:
+            missing = (goal - _poured(length, slope, t, kind)).clamp_min_(0)
+        t = torch.where(going, t + missing / rate.clamp_min(tiny), t).clamp_max_(1e30)
+    missing = goal.to(wide) - _poured(length, slope, t, wide)
+    return torch.where(rate > 0, t + missing / rate.clamp_min(tiny), t.to(wide)).clamp_(0, 1e30)
+
+
+def _poured(length: Tensor, slope: Tensor, t: Tensor, dtype: torch.dtype) -> Tensor:
+    return torch.minimum(length, t[:, None]).mul_(slope).sum(1, dtype=dtype)
 
 
 def onto_l1(x: Tensor, x_adv: Tensor, eps: Tensor) -> Tensor:
@@ -114,9 +126,17 @@ def across(x: Tensor, slope: Tensor, gap: Tensor, norm: str) -> Tensor:
     Croce & Hein 2020, "Minimally distorted adversarial examples with a fast adaptive boundary attack",
     arXiv:1907.02044, section 2.2.
     """
+    if norm not in ("Linf", "L2", "L1"):
+        raise ValueError(f"norm: expected 'Linf', 'L2' or 'L1', got {norm!r}")
+    size = max(1, IN_CACHE // x.shape[1] if x.device.type == "cpu" else len(x))
+    parts = zip(x.split(size), slope.split(size), gap.split(size), strict=True)
+    return torch.cat([_across(*part, norm) for part in parts])
+
+
+def _across(x: Tensor, slope: Tensor, gap: Tensor, norm: str) -> Tensor:
     slope = slope * rows_sign(gap)
     gap, steep = gap.abs(), slope.abs()
-    room = torch.where(slope > 0, 1 - x, x)
+    room = (slope.sign().clamp_min(0) - x).abs()  # 1 − x or x: `torch.where` takes a CPU 20 times as long
     if norm == "L1":
         order = steep.sort(dim=1, descending=True, stable=True).indices
         steep, room = steep.gather(1, order), room.gather(1, order)
@@ -124,14 +144,12 @@ def across(x: Tensor, slope: Tensor, gap: Tensor, norm: str) -> Tensor:
         part = ((gap[:, None] - before) / steep.clamp_min(torch.finfo(x.dtype).tiny)).clamp_min(0).minimum(room)
         amount = torch.zeros_like(x).scatter(1, order, part.where(steep > 0, 0))
     elif norm == "L2":
-        reach = torch.where(steep > 0, room / steep.clamp_min(torch.finfo(x.dtype).tiny), 0).clamp_max(1e30)
+        reach = (steep.sign() * room / steep.clamp_min(torch.finfo(x.dtype).tiny)).clamp_max(1e30)
         t = filled(reach, steep.square(), gap).to(x.dtype)
         amount = (t[:, None] * steep).minimum(room)
-    elif norm == "Linf":
+    else:
         t = filled(room, steep, gap).to(x.dtype)
         amount = t[:, None].minimum(room)
-    else:
-        raise ValueError(f"norm: expected 'Linf', 'L2' or 'L1', got {norm!r}")
     return (x + slope.sign() * amount).clamp_(0, 1)
 
 

@@ -13,13 +13,16 @@ from cs329t_robust import (
     Linf,
     Masked,
     Spatial,
+    apgd,
     autoattack,
     fgsm,
     fmn,
+    losses,
     pgd,
     robust_accuracy,
     robustness_curve,
 )
+from cs329t_robust.attacks.autoattack import unsaturated
 from cs329t_robust.evaluation import check_member
 from cs329t_robust.randomness import ImageRandom
 from cs329t_robust.threat import warp
@@ -181,3 +184,23 @@ def test_square_sees_through_a_hidden_gradient(digits):
     by_pgd = robust_accuracy(hidden, x, y, pgd, threat)
     by_fast = robust_accuracy(hidden, x, y, partial(autoattack, version="fast"), threat)
     assert by_fast < by_pgd
+
+
+def test_a_saturated_model_is_climbed_by_the_dlr(digits):
+    """Logits times 100 classify as before, but their cross-entropy is 0, and flat, wherever the answer is right."""
+    model, x, y = digits
+    x, y, threat = x[:40], y[:40], Linf(0.1)
+    steep, attack = (lambda x: 100 * model(x)), partial(apgd, steps=20, drop_broken=True)
+    by_cross_entropy = robust_accuracy(steep, x, y, attack, threat)
+    by_both = robust_accuracy(steep, x, y, partial(attack, loss=unsaturated), threat)
+    assert by_both < by_cross_entropy
+    assert by_both <= robust_accuracy(model, x, y, attack, threat) + 0.05
+
+
+def test_the_dlr_steps_in_only_where_cross_entropy_is_zero():
+    logits = torch.tensor([[3.0, 1.0, 0.0], [1.0, 3.0, 0.0], [300.0, 100.0, 0.0], [300.0, 200.0, 0.0]])
+    y = torch.zeros(4, dtype=torch.long)
+    loss = unsaturated(logits, y)
+    assert loss[:2].equal(losses.cross_entropy(logits[:2], y[:2]))
+    torch.testing.assert_close(loss[2:], torch.tensor([-2 / 3, -1 / 3]))
+    assert loss[2:].max() < loss[:2].min()  # so that no climb turns back into the plateau

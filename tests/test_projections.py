@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from cs329t_robust.projections import across, filled, greedy, level, onto_l1
 
@@ -71,6 +73,24 @@ def test_across_lands_on_the_hyperplane_and_nothing_nearer_does(norm, sign):
     beyond = (sign * (slope * (rivals - x)).sum(2)) >= gap.abs()
     nearest = LENGTH[norm](rivals - x).masked_fill(~beyond, torch.inf).amin(0)
     assert (LENGTH[norm](got - x) <= nearest + 1e-12).all()
+
+
+@settings(deadline=None)
+@given(st.integers(0, 2**31), st.sampled_from(sorted(LENGTH)), st.floats(1e-3, 0.999), st.integers(0, 12))
+def test_across_in_float32_is_as_near_as_in_float64(seed, norm, part, decades):
+    """Slopes over many decades, zeros among them, and pixels that have no room, as the background of a digit has."""
+    x, slope = draw(60, 784, seed=seed).float(), (draw(60, 784, seed=seed + 1) - 0.5).float()
+    slope *= 10 ** (-decades * draw(60, 784, seed=seed + 2).float())
+    x[:, :400], slope[:, 300:500] = x[:, :400].round(), 0
+    gap = part * torch.where(slope > 0, (1 - x) * slope, -x * slope).double().sum(1).float()
+    got, wide = across(x, slope, gap, norm).double(), (x.double(), slope.double())
+    missed = ((slope * (got - x)).sum(1) - gap).abs()
+    assert (missed <= 1e-5 * gap + 1e-7 * slope.abs().sum(1)).all()  # and 1e-7 is how far rounding moves a pixel
+    less, more = (LENGTH[norm](across(*wide, gap.double() * (1 + by), norm) - x) for by in (-1e-5, 1e-5))
+    assert (less - 1e-5 <= LENGTH[norm](got - x)).all()
+    assert (LENGTH[norm](got - x) <= more + 1e-5).all()
+    one = across(x[50:51], slope[50:51], gap[50:51], norm)  # the batch is cut into parts: none knows of the others
+    torch.testing.assert_close(one.double(), got[50:51], rtol=0, atol=1e-6)
 
 
 def test_where_the_box_ends_first_the_nearest_corner_comes_back():

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ..contract import Model, borrowed, check_count, check_finite, check_inputs, check_logits, full_precision
+from ..losses import cross_entropy, dlr
 from ..progress import section
 from ..threat import L1, L2, Linf, Masked, Threat
 from .apgd import apgd, apgd_t
@@ -33,18 +34,29 @@ def standard(threat: Threat, seed: int) -> list[Stage]:
 def fast(threat: Threat, seed: int) -> list[Stage]:
     """Return the cheap ensemble, which spends its budget only where an attack is getting somewhere.
 
-    APGD-T follows 9 targets, and at each look-back gives up the half that lags behind. Square gives an image up at 250,
-    500, 1000, … queries if too much of its margin is left, and takes the others to the published 5000. There is no
-    FAB-T. So an image is called robust here and broken by the standard version if it falls by a target that began
-    badly, after a late turn of Square, or to FAB-T alone.
+    APGD climbs cross-entropy, or the DLR where cross-entropy has no slope. APGD-T follows 9 targets, and at each
+    look-back gives up the half that lags behind. Square gives an image up at 250, 500, 1000, 2000, 4000 queries if more
+    than 57%, 23%, 8%, 3%, 0.4% of its margin is left, and takes the others to the published 5000. There is no FAB-T.
+
+    So an image is called robust here and broken by the standard version if it falls by a target that began badly, to
+    the second half of a climb's steps, after a late turn of Square, or to FAB-T alone.
     """
     stages: list[Stage] = [
-        partial(apgd, steps=50, drop_broken=True, seed=seed),
+        partial(apgd, steps=50, loss=unsaturated, drop_broken=True, seed=seed),
         partial(apgd_t, steps=60, targets=9, narrow=True, seed=seed),
     ]
     if not isinstance(threat.ball, L1):
-        stages.append(partial(square, queries=5000, hope=0.5, seed=seed))
+        stages.append(partial(square, queries=5000, hope=0.6, seed=seed))
     return stages
+
+
+def unsaturated(logits: Tensor, y: Tensor) -> Tensor:
+    """Return cross-entropy, and the DLR, which is never above 0, where cross-entropy is rounded to 0 and has no slope.
+
+    So a climb that starts on a plateau leaves it by the DLR, and any point where cross-entropy can be seen is higher.
+    """
+    loss = cross_entropy(logits, y)
+    return torch.where(loss > 0, loss, dlr(logits, y))
 
 
 VERSIONS = {"standard": standard, "fast": fast}

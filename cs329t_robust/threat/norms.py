@@ -91,8 +91,8 @@ class Linf(Ball):
 
     def ascend(self, x: Tensor, x_adv: Tensor, grad: Tensor, step_size: float | Tensor) -> Tensor:
         """Step along sign(grad), the steepest direction when every pixel may move equally far; no projection."""
-        sign = grad.sign().where(grad == grad, grad)  # torch's sign(NaN) is 0, which would hide a broken gradient
-        return x_adv + per_image(step_size, x) * sign
+        broken = grad.clamp(-1, 1).mul_(0)  # NaN where grad is: torch's sign(NaN) is 0, which would hide it; else 0
+        return x_adv + per_image(step_size, x) * grad.sign().add_(broken)
 
     def sample(self, x: Tensor, generator: Generator) -> Tensor:
         """Return x plus uniform noise in [−eps, eps], clipped to [0, 1]."""
