@@ -264,8 +264,8 @@ def test_watch_sees_both_accuracies_and_changes_nothing():
     fit(watched, x, y, watch=moments.append, progress=False, **settings)
     assert torch.equal(alone[1].weight, watched[1].weight)
     assert [moment.step for moment in moments] == [20, 40]
-    assert all(0 <= moment.robust <= moment.clean <= 1 for moment in moments)
-    assert moments[0].robust < moments[0].clean
+    assert all(0 <= share <= 1 for moment in moments for share in (moment.robust, moment.clean))
+    assert moments[0].robust < moments[0].clean  # later BatchNorm's running statistics may make clean the lower one
     assert moments[-1].steps == 48
 
 
