@@ -174,6 +174,8 @@ def check_logits(logits: Tensor, x: Tensor, y: Tensor) -> None:
 
 def check_finite(x_adv: Tensor) -> Tensor:
     """Return `x_adv`, or raise a ValueError if a gradient became NaN or infinite on the way."""
+    if bool(x_adv.sum().isfinite()):  # a thirtieth of the time; a sum may overflow where all is well
+        return x_adv
     if not bool(x_adv.isfinite().all()):
         bad = int((~x_adv.isfinite()).flatten(1).any(1).sum())
         raise ValueError(

@@ -87,7 +87,7 @@ class Linf(Ball):
     def project(self, x: Tensor, x_adv: Tensor) -> Tensor:
         """Return the nearest image in Δ and in [0, 1]: exact, since both are boxes."""
         eps = per_image(self.eps, x)
-        return torch.minimum(torch.maximum(x_adv, x - eps), x + eps).clamp_(0, 1)
+        return torch.clamp(x_adv, x - eps, x + eps).clamp_(0, 1)
 
     def ascend(self, x: Tensor, x_adv: Tensor, grad: Tensor, step_size: float | Tensor) -> Tensor:
         """Step along sign(grad), the steepest direction when every pixel may move equally far; no projection."""
