@@ -92,7 +92,7 @@ class Linf(Ball):
     def ascend(self, x: Tensor, x_adv: Tensor, grad: Tensor, step_size: float | Tensor) -> Tensor:
         """Step along sign(grad), the steepest direction when every pixel may move equally far; no projection."""
         broken = grad.clamp(-1, 1).mul_(0)  # NaN where grad is: torch's sign(NaN) is 0, which would hide it; else 0
-        return x_adv + per_image(step_size, x) * grad.sign().add_(broken)
+        return grad.sign().add_(broken).mul_(per_image(step_size, x)).add_(x_adv)
 
     def sample(self, x: Tensor, generator: Generator) -> Tensor:
         """Return x plus uniform noise in [−eps, eps], clipped to [0, 1]."""
