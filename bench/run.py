@@ -87,16 +87,15 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
 
 def load_models(names: list[str], robust_weights: Path) -> dict[str, nn.Module]:
     """Return the models by name; a robust one whose weights are missing is left out with a line that says so."""
+    made = {
+        "standard": mnist_classifier,
+        "robust": lambda: load(SmallCNN(seed=0), robust_weights),
+        "resnet": lambda: cifar_resnet(seed=0).eval(),
+    }
     models = {}
     for name in names:
         try:
-            if name == "resnet":
-                print(
-                    "the resnet model has random weights and sees noise: only its times mean something", file=sys.stderr
-                )
-                models[name] = cifar_resnet(seed=0).eval()
-                continue
-            models[name] = mnist_classifier() if name == "standard" else load(SmallCNN(seed=0), robust_weights)
+            models[name] = made[name]()
         except FileNotFoundError as error:
             print(f"the {name} model is left out: {error}", file=sys.stderr)
     return models
@@ -107,6 +106,7 @@ def images(name: str, model: nn.Module, n: int, device: torch.device) -> tuple[T
     if name != "resnet":
         x, y = data.mnist("test", n)
         return x.to(device), y.to(device)
+    print("the resnet model has random weights and sees noise: only its times mean something", file=sys.stderr)
     x = torch.rand(n, 3, 32, 32, generator=torch.Generator().manual_seed(0)).to(device)
     return x, predict(model, x).argmax(1)
 

@@ -44,6 +44,15 @@ def dlr(logits: Tensor, y: Tensor) -> Tensor:
     return margin(logits, y) / (top[:, 0] - top[:, 2] + 1e-12)
 
 
+def unsaturated(logits: Tensor, y: Tensor) -> Tensor:
+    """Return cross-entropy, and the DLR, which is never above 0, where cross-entropy is rounded to 0 and has no slope.
+
+    So a climb that starts on a plateau leaves it by the DLR, and any point where cross-entropy can be seen is higher.
+    """
+    loss = cross_entropy(logits, y)
+    return torch.where(loss > 0, loss, dlr(logits, y))
+
+
 def targeted_margin(logits: Tensor, y: Tensor, target: Tensor) -> Tensor:
     """Return the logit of `target` minus the logit of `y`; shape (n,), positive once the target is ahead."""
     return (logits.gather(1, target[:, None]) - logits.gather(1, y[:, None])).squeeze(1)

@@ -22,8 +22,8 @@ from cs329t_robust import (
     robust_accuracy,
     robustness_curve,
 )
-from cs329t_robust.attacks.autoattack import unsaturated
 from cs329t_robust.evaluation import check_member
+from cs329t_robust.losses import unsaturated
 from cs329t_robust.randomness import ImageRandom
 from cs329t_robust.threat import warp
 

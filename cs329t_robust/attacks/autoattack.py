@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ..contract import Model, borrowed, check_count, check_finite, check_inputs, check_logits, full_precision
-from ..losses import cross_entropy, dlr
+from ..losses import unsaturated
 from ..progress import section
 from ..threat import L1, L2, Linf, Masked, Threat
 from .apgd import apgd, apgd_t
@@ -48,15 +48,6 @@ def fast(threat: Threat, seed: int) -> list[Stage]:
     if not isinstance(threat.ball, L1):
         stages.append(partial(square, queries=5000, hope=0.6, seed=seed))
     return stages
-
-
-def unsaturated(logits: Tensor, y: Tensor) -> Tensor:
-    """Return cross-entropy, and the DLR, which is never above 0, where cross-entropy is rounded to 0 and has no slope.
-
-    So a climb that starts on a plateau leaves it by the DLR, and any point where cross-entropy can be seen is higher.
-    """
-    loss = cross_entropy(logits, y)
-    return torch.where(loss > 0, loss, dlr(logits, y))
 
 
 VERSIONS = {"standard": standard, "fast": fast}

@@ -101,6 +101,7 @@ class CudaGraph:
     """
 
     def __init__(self, step: Replay, x: Tensor) -> None:
+        self.device = x.device
         self.x, self.graph, side = x.clone(), torch.cuda.CUDAGraph(), _side(x.device)
         caching, waiting = torch.is_autocast_cache_enabled(), torch.cuda.get_sync_debug_mode()
         side.wait_stream(torch.cuda.current_stream(x.device))
@@ -130,7 +131,7 @@ class CudaGraph:
 
     def __del__(self) -> None:
         """Let the device finish before the graph's memory goes."""
-        torch.cuda.synchronize(self.x.device)
+        torch.cuda.synchronize(self.device)
 
 
 @cache
