@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ..contract import Model, borrowed, check_count, check_finite, check_inputs, check_logits, full_precision
 from ..threat import Linf, rowwise
-from .gradient import NO_GRADIENT
+from .gradient import NO_GRADIENT, ask
 from .rows import batched, looking, select, worth_leaving
 
 
@@ -83,7 +83,7 @@ def deepfool(
         done, s = x.clone(), State(torch.arange(len(x), device=x.device), x, y, x, y[:, None])
         for step in range(steps + 1):
             now = s.now.detach().requires_grad_()
-            logits = model(now)
+            logits = ask(model, now)
             if step == 0:
                 check_logits(logits, now, y)
                 if not logits.requires_grad:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ..contract import Loss, Model, check_logits, reduced
+from .first_layer import first_layer
 
 NO_GRADIENT = (
     "model: expected logits that depend on x through autograd, got logits without a gradient; the model (or "
@@ -45,7 +46,8 @@ def ask(model: Model, x: Tensor) -> Tensor:
         logits = model(x.clone())  # raises by itself what has another reason
         _rigid.add(model)
         return logits
-    return model(x.clone())
+    with first_layer(x):
+        return model(x.clone())
 
 
 def input_gradient(model: Model, x_adv: Tensor, y: Tensor, loss: Loss, *, check: bool = False) -> tuple[Tensor, Tensor]:

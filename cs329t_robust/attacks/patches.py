@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from ..contract import Loss, Model, borrowed, check_count, check_finite, check_images, check_inputs, check_logits
 from ..losses import cross_entropy
 from ..threat import Linf
-from .gradient import NO_GRADIENT
+from .gradient import NO_GRADIENT, ask
 from .physical import total_variation
 from .views import in_range, turn_back
 
@@ -191,7 +191,7 @@ def train_patch(
         optimiser = torch.optim.Adam([patch], lr=step_size)
         for step in range(steps):
             rows = torch.randint(len(x), (batch_size,), generator=generator).to(x.device)
-            logits = model(placements(x[rows], patch, generator))
+            logits = ask(model, placements(x[rows], patch, generator))
             if not step:
                 check_logits(logits, x[rows], y)
             mean = loss(logits, y[rows]).mean()

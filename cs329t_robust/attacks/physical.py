@@ -10,7 +10,7 @@ from ..contract import Loss, Model, borrowed, check_count, check_finite, check_i
 from ..losses import cross_entropy
 from ..randomness import ImageRandom
 from ..threat import Linf, Masked, Threat, radii, rowwise
-from .gradient import NO_GRADIENT
+from .gradient import NO_GRADIENT, ask
 from .rows import batched
 from .views import NUMBERS, View, in_range
 
@@ -101,7 +101,7 @@ def physical(
             numbers = random.numbers(samples * NUMBERS).view(-1, NUMBERS)
             leaf = x_adv.detach().requires_grad_()
             shown = leaf if colours is None else _nearly_printed(leaf, colours, mask, step / steps)
-            logits = model(_seen(shown, views, numbers, samples))
+            logits = ask(model, _seen(shown, views, numbers, samples))
             if not step:
                 check_logits(logits, label, label)
             gain = loss(logits, label).sum() * ((-1 if targeted else 1) / samples)
