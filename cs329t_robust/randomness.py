@@ -25,9 +25,18 @@ _MIX2 = _signed(0x94D049BB133111EB)
 
 def _mix(z: Tensor) -> Tensor:
     """SplitMix64's finaliser on int64 (products wrap; right shifts are made logical by a mask)."""
-    z = (z ^ ((z >> 30) & ((1 << 34) - 1))) * _MIX1
-    z = (z ^ ((z >> 27) & ((1 << 37) - 1))) * _MIX2
-    return z ^ ((z >> 31) & ((1 << 33) - 1))
+    for shift, factor in ((30, _MIX1), (27, _MIX2)):
+        z = _fold(z, shift).mul_(factor)
+    return _fold(z, 31)
+
+
+def _fold(z: Tensor, shift: int) -> Tensor:
+    return (z >> shift).bitwise_and_((1 << 64 - shift) - 1).bitwise_xor_(z)
+
+
+def _between(bits: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return values strictly between 0 and 1 (23 bits)."""
+    return (bits >> 41).bitwise_and_(0x7FFFFF).to(dtype).add_(0.5).div_(1 << 23)
 
 
 class ImageRandom:
@@ -54,7 +63,7 @@ class ImageRandom:
         streams = _mix(self.keys + _signed(self.draws * 0x9E3779B97F4A7C15 % (1 << 64)))
         bits = _mix(streams[:, None] + self.place * _GOLDEN)
         wide = torch.promote_types(x.dtype, torch.float32)  # float16 cannot hold the bits
-        return (((bits >> 41) & 0x7FFFFF).to(wide) + 0.5).div(1 << 23).to(x.dtype).view(x.shape)
+        return _between(bits, wide).to(x.dtype).view(x.shape)
 
     def numbers(self, count: int) -> Tensor:
         """Draw `count` values strictly between 0 and 1 for each image, (n, count) in float32; a new draw at each call.
@@ -65,7 +74,7 @@ class ImageRandom:
         streams = _mix(self.keys + _signed(self.draws * 0x9E3779B97F4A7C15 % (1 << 64)))
         place = torch.arange(1, count + 1, device=streams.device)
         bits = _mix(streams[:, None] + place * _GOLDEN)
-        return (((bits >> 41) & 0x7FFFFF).float() + 0.5).div(1 << 23)
+        return _between(bits, torch.float32)
 
     def select(self, rows: Tensor) -> "ImageRandom":
         """Return the stream of some of the images, at the same draw."""

@@ -163,7 +163,7 @@ def _once(
     def ask(s: State, calls: int) -> Repeated:
         return gradients(model, s.y, lambda logits, _: value(logits, s), calls, shrinking)
 
-    gradient = ask(s, steps)
+    gradient, project = ask(s, steps), s.threat.onto(s.x)
     for i in range(steps):
         tick(i / steps, lambda: int((found.score == torch.inf).sum()))
         grad, logits = gradient(s.now, check=i == 0)
@@ -185,19 +185,20 @@ def _once(
         if targets > 1 and i in halvings:
             targets = (targets + 1) // 2
             keep &= _rank(s) < targets
-        if (drop or i in halvings) and worth_leaving(keep, 0 if i in halvings else i):
+        if (drop or i in halvings) and worth_leaving(keep, 0 if i in halvings else i, steps - i - 1):
             found.keep(model, s, broken)
             keep = keep.nonzero().flatten()
             s, grad, share = select(s, keep), grad[keep], share[keep]
-            gradient = ask(s, steps - i - 1)
+            gradient, project = ask(s, steps - i - 1), s.threat.onto(s.x)
         if not len(s.image):
             return
         if sparse:
-            s.now = s.threat.project(s.x, s.now + _sparse_step(s, grad, share))
+            s.now = project(s.now + _sparse_step(s, grad, share))
             continue
-        ahead = s.threat.project(s.x, s.threat.ascend(s.x, s.now, grad, s.step))
+        ahead = project(s.threat.ascend(s.x, s.now, grad, s.step))
         if i:
-            ahead = s.threat.project(s.x, s.now + MOMENTUM * (ahead - s.now) + (1 - MOMENTUM) * (s.now - s.last))
+            pace = s.now - s.last
+            ahead = project(s.now.lerp(ahead, MOMENTUM).add_(pace, alpha=1 - MOMENTUM))
         s.last, s.now = s.now, ahead
     found.keep(model, s, broken)
     found.fail(s)

@@ -100,7 +100,7 @@ def deepfool(
             moved = _cross(s.now, gaps, slopes, away.argmin(1), norm, overshoot)
             s.now = torch.where(rowwise(standing, x), moved, s.now)
             s.rivals = s.rivals.gather(1, away.argsort(stable=True, dim=1)[:, :keep])
-            if worth_leaving(standing, step):
+            if worth_leaving(standing, step, steps - step):
                 s = select(s, standing)
     return check_finite(done)
 

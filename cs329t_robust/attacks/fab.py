@@ -94,7 +94,7 @@ def fab_t(
             near = _offer(s, broken, near)
             s.now = torch.where(rowwise(broken, s.x), s.x + BACK * (s.now - s.x), s.now)
             standing = near[s.image] > s.threat.eps
-            if worth_leaving(standing, i):
+            if worth_leaving(standing, i, steps - i - 1):
                 _keep(s, best, near)
                 s = select(s, standing)
                 gradient = _ask(model, s, steps - i - 1)

@@ -99,7 +99,7 @@ class _ToPixels(torch.autograd.Function):
     @staticmethod
     def forward(ctx: FunctionCtx, x: Tensor, out: Tensor, weight: Tensor, stride: Size, padding: Size) -> Tensor:
         """Return `out` itself, so that a ReLU may go on in place."""
-        ctx.stride, ctx.padding, ctx.size = stride, padding, x.shape[2:]
+        ctx.stride, ctx.padding, ctx.shape = stride, padding, x.shape
         ctx.mark_dirty(out)
         ctx.save_for_backward(weight)
         return out
@@ -109,5 +109,6 @@ class _ToPixels(torch.autograd.Function):
         """Return the gradient to `x`, and pass the one to `out` on."""
         (weight,) = ctx.saved_tensors
         patches = torch.bmm(weight.flatten(1).T.expand(len(grad), -1, -1), grad.flatten(2))
-        to_x = F.fold(patches, ctx.size, weight.shape[2:], padding=ctx.padding, stride=ctx.stride)
-        return to_x, grad, None, None, None
+        patches = patches.view(1, -1, patches.shape[2])  # all images as one of many channels: `fold` has a slow loop
+        to_x = F.fold(patches, ctx.shape[2:], weight.shape[2:], padding=ctx.padding, stride=ctx.stride)
+        return to_x.view(ctx.shape), grad, None, None, None

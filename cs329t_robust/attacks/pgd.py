@@ -149,27 +149,27 @@ def _climb(
     if not steps:
         with torch.no_grad():
             check_logits(model(x_adv.clone()), x, y)
-    gradient = gradients(model, y, loss, steps, drop_broken)
+    gradient, project = gradients(model, y, loss, steps, drop_broken), threat.onto(x)
     for step in range(steps):
         tick(step / steps, lambda: int(fallen.index_copy(0, rows, gone).sum()))  # noqa: B023
         grad, logits = gradient(x_adv, check=step == 0)
         if drop_broken:
             gone = gone | broken(logits)
             gone = confirmed(model, x_adv, gone, broken) if looking(x.device, step) else gone
-            if worth_leaving(~gone, step):
+            if worth_leaving(~gone, step, steps - step - 1):
                 done[rows], fallen[rows] = x_adv, gone
                 keep = (~gone).nonzero().flatten()
                 rows, x, y, x_adv, grad, gone = rows[keep], x[keep], y[keep], x_adv[keep], grad[keep], gone[keep]
                 pace = pace[keep] if momentum else pace
                 threat = threat.select(keep)
                 step_size = step_size[keep] if isinstance(step_size, Tensor) else step_size
-                gradient = gradients(model, y, loss, steps - step - 1, drop_broken)
+                gradient, project = gradients(model, y, loss, steps - step - 1, drop_broken), threat.onto(x)
             if not len(rows):
                 return done, fallen
         if momentum:
             pace = momentum * pace + grad / rowwise(grad.abs().flatten(1).sum(1).clamp_min(tiny), x)
             grad = pace
-        ahead = threat.project(x, threat.ascend(x, x_adv, -grad if targeted else grad, step_size))
+        ahead = project(threat.ascend(x, x_adv, -grad if targeted else grad, step_size))
         x_adv = torch.where(rowwise(gone, x), x_adv, ahead) if drop_broken else ahead
     done[rows], fallen[rows] = x_adv, confirmed(model, x_adv, gone, broken)
     return done, fallen

@@ -12,7 +12,7 @@ from ..contract import check_inputs, full_precision, reduced
 from ..progress import bar, section
 from ..threat import Linf, Threat
 
-COMPACT = 0.1  # leave once a tenth of the rows is done: sooner copies too often, later wastes gradients
+COPY = {"cpu": 0.5, "cuda": 5.0}  # what a smaller batch costs, in steps of it: on a GPU its step is recorded anew
 LOOK = {"cuda": 10}  # steps between looks at how many are done, where a look makes the host wait for the device
 AT_ONCE = {"cpu": 1 << 19, "cuda": 1 << 25}  # pixel values attacked at a time: 668 digits or 3 photographs on a CPU
 S = TypeVar("S")
@@ -44,9 +44,12 @@ def looking(device: torch.device, step: int) -> bool:
     return step % LOOK.get(device.type, 1) == 0
 
 
-def worth_leaving(keep: Tensor, step: int) -> bool:
-    """Tell whether enough rows are done for a smaller batch to pay."""
-    return looking(keep.device, step) and int(keep.sum()) <= (1 - COMPACT) * len(keep)
+def worth_leaving(keep: Tensor, step: int, left: int) -> bool:
+    """Tell whether the rows that are done would cost more in the steps that are left than a smaller batch does."""
+    if not looking(keep.device, step):
+        return False
+    done = len(keep) - int(keep.sum())
+    return done > 0 and done * left >= COPY.get(keep.device.type, COPY["cpu"]) * len(keep)
 
 
 def confirmed(

@@ -85,7 +85,7 @@ def sparse_rs(
                 s.value = sure(model, s.best, s.y, s.value, targeted)
             standing = _standing(s)
             tick(i / queries, lambda: len(x) - int(standing.sum()))  # noqa: B023
-            if worth_leaving(standing, i):
+            if worth_leaving(standing, i, queries - i):
                 found[s.row] = s.best
                 s, random = select(s, standing), random.select(standing)
                 ask = asking(model, s.y, targeted, queries - i)

@@ -92,7 +92,7 @@ def square(
         clean = lead(model, x, y, targeted, check=True)
         s = State(torch.arange(len(x), device=x.device), x, y, threat, x, clean, clean)
         found, fallen = x.clone(), clean > 0
-        ask = asking(model, s.y, targeted, queries)
+        ask, project = asking(model, s.y, targeted, queries), threat.onto(x)
         for i in range(queries):
             tick(i / queries, lambda: int(fallen.scatter(0, s.row, s.value > 0).sum()))  # noqa: B023
             if looking(x.device, i):
@@ -101,14 +101,14 @@ def square(
             hoping = hope is not None and i in LOOKS
             if hoping:
                 standing &= s.value >= hope * (LOOKS[0] / i) ** FADE * (1 - i / queries) * s.clean
-            if hoping or worth_leaving(standing, i):  # who is given up must not depend on the batch
+            if hoping or worth_leaving(standing, i, queries - i):  # who is given up must not depend on the batch
                 found[s.row], fallen[s.row] = s.best, s.value > 0
                 s, random = select(s, standing), random.select(standing)
-                ask = asking(model, s.y, targeted, queries - i)
+                ask, project = asking(model, s.y, targeted, queries - i), s.threat.onto(s.x)
             if not len(s.row):
                 break
             new = start(s, random) if i == 0 else propose(s, random, share * _schedule(i, queries))
-            new = s.threat.project(s.x, new)
+            new = project(new)
             (value,) = ask(new)
             better = (value > s.value) & (s.value <= 0) | (i == 0) & (s.value <= 0)
             s.best = torch.where(rowwise(better, s.x), new, s.best)

@@ -1,6 +1,8 @@
 """What every threat answers, and how numbers for each image are laid along a batch."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from functools import partial
 from typing import Self
 
 import torch
@@ -28,6 +30,10 @@ class Threat(ABC):
     @abstractmethod
     def project(self, x: Tensor, x_adv: Tensor) -> Tensor:
         """Return images of Δ and of [0, 1] near `x_adv`."""
+
+    def onto(self, x: Tensor) -> Callable[[Tensor], Tensor]:
+        """Return `project` for images that stay the same over many steps."""
+        return partial(self.project, x)
 
     @abstractmethod
     def ascend(self, x: Tensor, x_adv: Tensor, grad: Tensor, step_size: float | Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 import copy
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Real
 from typing import Self
@@ -86,13 +87,22 @@ class Linf(Ball):
 
     def project(self, x: Tensor, x_adv: Tensor) -> Tensor:
         """Return the nearest image in Δ and in [0, 1]: exact, since both are boxes."""
+        return self.onto(x)(x_adv)
+
+    def onto(self, x: Tensor) -> Callable[[Tensor], Tensor]:
+        """Return `project` for these images: between two bounds for each pixel, found once."""
         eps = per_image(self.eps, x)
-        return torch.clamp(x_adv, x - eps, x + eps).clamp_(0, 1)
+        low, high = (x - eps).clamp_(min=0), (x + eps).clamp_(max=1)
+        return lambda x_adv: torch.clamp(x_adv, low, high)
 
     def ascend(self, x: Tensor, x_adv: Tensor, grad: Tensor, step_size: float | Tensor) -> Tensor:
         """Step along sign(grad), the steepest direction when every pixel may move equally far; no projection."""
-        broken = grad.clamp(-1, 1).mul_(0)  # NaN where grad is: torch's sign(NaN) is 0, which would hide it; else 0
-        return grad.sign().add_(broken).mul_(per_image(step_size, x)).add_(x_adv)
+        step = per_image(step_size, x)
+        if isinstance(step, Tensor):
+            ahead = torch.addcmul(x_adv, grad.sign(), step)
+        else:
+            ahead = torch.add(x_adv, grad.sign(), alpha=step)
+        return ahead.add_(grad.clamp(-1, 1), alpha=0)  # NaN where grad is: torch's sign(NaN) is 0, which would hide it
 
     def sample(self, x: Tensor, generator: Generator) -> Tensor:
         """Return x plus uniform noise in [−eps, eps], clipped to [0, 1]."""
