@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .attacks import fgsm, pgd
+from .attacks.gradient import input_gradient
 from .bounds import worst_logits
 from .contract import borrowed
 from .losses import cross_entropy
@@ -58,9 +58,8 @@ def fast(
     eps = per_image(threat.eps, x)
     begun = x + start * eps * (2 * uniform_like(x, ImageRandom(seed, x)) - 1)
     with borrowed(model):
-        begun.requires_grad_()
-        (grad,) = torch.autograd.grad(cross_entropy(model(begun), y).sum(), begun)
-    return threat.project(x, begun.detach() + step * eps * grad.sign())
+        grad, _ = input_gradient(model, begun, y, cross_entropy)
+    return threat.project(x, begun + step * eps * grad.sign())
 
 
 def away(model: nn.Module, x: Tensor, y: Tensor, *, threat: Threat, steps: int = 7, seed: int = 0) -> Tensor:
@@ -71,14 +70,16 @@ def away(model: nn.Module, x: Tensor, y: Tensor, *, threat: Threat, steps: int =
     Zhang et al. 2019, "Theoretically principled trade-off between robustness and accuracy", arXiv:1901.08573,
     algorithm 1.
     """
+
+    def apart(logits: Tensor, y: Tensor) -> Tensor:
+        return F.kl_div(logits.log_softmax(1), clean, reduction="none").sum(1)
+
     with borrowed(model):
         clean = model(x).detach().softmax(1)
         x_adv = threat.project(x, x + 0.001 * normal_like(x, ImageRandom(seed, x)))
         for _ in range(steps):
-            x_adv.requires_grad_()
-            apart = F.kl_div(model(x_adv).log_softmax(1), clean, reduction="sum")
-            (grad,) = torch.autograd.grad(apart, x_adv)
-            x_adv = threat.project(x, threat.ascend(x, x_adv.detach(), grad, 2.5 * threat.eps / steps))
+            grad, _ = input_gradient(model, x_adv, y, apart)
+            x_adv = threat.project(x, threat.ascend(x, x_adv, grad, 2.5 * threat.eps / steps))
     return x_adv
 
 
