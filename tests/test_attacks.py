@@ -230,12 +230,20 @@ def test_dropped_images_cost_no_more_gradients(crooked):
     assert all(later <= earlier for earlier, later in pairwise(rows))
 
 
-def test_dropped_images_stop_where_they_broke(linear):
-    """One of twenty breaks at once: too few to leave the batch, yet it must come back as it was when it broke."""
+@pytest.mark.parametrize(("steps", "batch"), [(5, 20), (40, 19)])
+def test_dropped_images_stop_where_they_broke(linear, steps, batch):
+    """One of twenty breaks at once: it leaves the batch if that pays in the steps left, and comes back as it was."""
     model, x, y = linear(n=20)
-    y = y.clone()
+    y, rows = y.clone(), []
     y[3] = (y[3] + 1) % 5
-    got = pgd(model, x, y, threat=Linf(1e-3), steps=5, random_start=False, drop_broken=True)
+
+    def counted(x):
+        rows.append(len(x))
+        return model(x)
+
+    settings = {"threat": Linf(1e-3), "steps": steps, "random_start": False, "drop_broken": True}
+    got = pgd(counted, x, y, **settings)
+    assert rows[1] == batch
     assert torch.equal(got[3], x[3])
     assert (got != x).flatten(1).any(1).sum() == 19
 

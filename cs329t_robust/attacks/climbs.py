@@ -182,10 +182,11 @@ def _once(
         elif i in marks:
             grad, since = _look_back(s, since, grad), 0
         keep = found.score[s.image] < torch.inf if drop else torch.ones_like(better)
-        if targets > 1 and i in halvings:
+        narrowing = targets > 1 and i in halvings
+        if narrowing:  # who is given up must not depend on the batch
             targets = (targets + 1) // 2
             keep &= _rank(s) < targets
-        if (drop or i in halvings) and worth_leaving(keep, 0 if i in halvings else i, steps - i - 1):
+        if narrowing or (drop and worth_leaving(keep, 0 if i in halvings else i, steps - i - 1)):
             found.keep(model, s, broken)
             keep = keep.nonzero().flatten()
             s, grad, share = select(s, keep), grad[keep], share[keep]
