@@ -191,6 +191,17 @@ def test_stub_reads_not_attempted_yet(exercise, stub):
     assert str(exercise.grade(stub)) == f"○ {exercise.id} {exercise.name}: not attempted yet"
 
 
+@pytest.mark.parametrize("exercise", EACH)
+def test_what_torch_cannot_do_is_not_an_open_exercise(exercise):
+    def unable(*args):
+        return (torch.ones(2) > 0).abs()  # a NotImplementedError, as the stub's
+
+    text = str(exercise.grade(unable))
+    assert "not attempted" not in text
+    assert "not implemented for 'Bool'" in text
+    assert "(torch.ones(2) > 0).abs()" in text
+
+
 # ---- answers that are no answers
 
 
