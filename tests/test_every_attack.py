@@ -1,5 +1,6 @@
 """What holds for every attack: the core contract, over the table of attacks × threats."""
 
+import sys
 import warnings
 from functools import partial
 
@@ -94,6 +95,26 @@ def test_a_batch_is_its_images_one_by_one_in_any_order_and_in_chunks(crooked, ro
     several = ("apgd_t", "apgd_t-narrow", "fab_t", "autoattack-fast", "physical-views")
     copies = 4 if row.name in several else 1  # targets, or views, of each image
     assert max(seen) <= 4 * copies
+
+
+@each
+def test_where_memory_runs_out_the_images_are_tried_again_in_halves(crooked, row, monkeypatch):
+    monkeypatch.setattr(sys.modules["cs329t_robust.attacks.spatial"], "FEW", 4)  # the name is the function's
+    model, x = curved(crooked), images(9)
+    y, room, refused = labels(model, x), 5, []  # for one image of four targets or views, and no two
+
+    def short(images):
+        if len(images) > room:
+            refused.append(len(images))
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return model(images)
+
+    whole = row.run(model, x, y)
+    torch.testing.assert_close(row.run(short, x, y), whole, rtol=0, atol=1e-6)
+    assert refused
+    room = 0
+    with pytest.raises(torch.OutOfMemoryError, match="out of memory"):
+        row.run(short, x, y)
 
 
 @pytest.mark.parametrize("row", [row for row in ROWS if isinstance(row.threat, Ball)], ids=str)

@@ -14,7 +14,7 @@ from ..threat import Linf, Threat
 
 COPY = {"cpu": 0.5, "cuda": 5.0}  # what a smaller batch costs, in steps of it: on a GPU its step is recorded anew
 LOOK = {"cuda": 10}  # steps between looks at how many are done, where a look makes the host wait for the device
-AT_ONCE = {"cpu": 1 << 19, "cuda": 1 << 25}  # pixel values attacked at a time: 668 digits or 3 photographs on a CPU
+AT_ONCE = {"cpu": 1 << 19, "cuda": 1 << 23}  # pixel values attacked at a time: 668 digits or 3 photographs on a CPU
 S = TypeVar("S")
 A = TypeVar("A", bound=Callable[..., Tensor])
 
@@ -71,8 +71,8 @@ def confirmed(
 def batched(attack: A) -> A:
     """Attack as many images at a time as memory should hold, so that its peak does not grow with their number.
 
-    Nothing else changes: every attack of the package treats each image as if it were alone. A generator draws for one
-    batch after the other.
+    Where a GPU runs out of memory all the same, they are tried again in halves. Nothing else changes: every attack of
+    the package treats each image as if it were alone. A generator draws for one batch after the other.
     """
 
     @wraps(attack)
@@ -84,15 +84,26 @@ def batched(attack: A) -> A:
     def in_batches(model: Callable[[Tensor], Tensor], x: Tensor, y: Tensor, settings: dict[str, object]) -> Tensor:
         size = images_at_once(x)
         if size is None or len(x) <= size:
-            return attack(model, x, y, **settings)
+            try:
+                return attack(model, x, y, **settings)
+            except torch.OutOfMemoryError:
+                if len(x) == 1:
+                    raise
+                size = (len(x) + 1) // 2
         x, y = check_inputs(model, x, y, settings.get("threat", Linf(0.0)))
-        result = torch.empty_like(x)
-        fallen = 0
-        for rows in torch.arange(len(x), device=x.device).split(size):
+        result, begin, fallen = torch.empty_like(x), 0, 0
+        while begin < len(x):
+            rows = torch.arange(begin, min(begin + size, len(x)), device=x.device)
             part = {name: _part(value, rows, len(x)) for name, value in settings.items()}
-            with section(int(rows[0]) / len(x), (int(rows[-1]) + 1) / len(x), fallen) as inside:
-                result[rows] = attack(model, x[rows], y[rows], **part)
-            fallen += inside[0]
+            try:
+                with section(begin / len(x), (begin + len(rows)) / len(x), fallen) as inside:
+                    result[rows] = attack(model, x[rows], y[rows], **part)
+            except torch.OutOfMemoryError:
+                if len(rows) == 1:
+                    raise
+                size = (len(rows) + 1) // 2
+                continue
+            begin, fallen = begin + len(rows), fallen + inside[0]
         return result
 
     return run

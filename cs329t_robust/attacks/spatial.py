@@ -9,6 +9,8 @@ from ..randomness import ImageRandom
 from ..threat import Spatial, rowwise, warp
 from .rows import batched, images_at_once
 
+FEW = 64  # poses that may be tried together on a few images
+
 
 @batched
 def spatial(
@@ -68,7 +70,8 @@ def spatial(
     with borrowed(model), torch.no_grad(), full_precision(x.device):  # every pose tried gets a verdict
         check_logits(model(x[:1].clone()), x[:1], y)
         while tried < poses.shape[1] and len(todo):
-            m = min(max(1, images_at_once(x) // len(todo)), poses.shape[1] - tried)
+            together = min(images_at_once(x), max(FEW, 4 * len(todo)))  # fewer images are to take less memory
+            m = min(max(1, together // len(todo)), poses.shape[1] - tried)
             moved = warp(x[todo].repeat_interleave(m, 0), poses[todo, tried : tried + m].reshape(-1, 3))
             label = y[todo].repeat_interleave(m)
             logits = model(moved.clone())
