@@ -9,8 +9,6 @@ from ..randomness import ImageRandom
 from ..threat import Spatial, rowwise, warp
 from .rows import batched, images_at_once
 
-FEW = 64  # poses that may be tried together on a few images
-
 
 @batched
 def spatial(
@@ -66,15 +64,20 @@ def spatial(
     else:
         poses = torch.stack([threat.draw(x, random) for _ in range(k)], 1)
     result, score = x.clone(), x.new_full((len(x),), -torch.inf)
-    todo, tried = torch.arange(len(x), device=x.device), 0
+    todo, tried, room = torch.arange(len(x), device=x.device), 0, images_at_once(x)
     with borrowed(model), torch.no_grad(), full_precision(x.device):  # every pose tried gets a verdict
         check_logits(model(x[:1].clone()), x[:1], y)
         while tried < poses.shape[1] and len(todo):
-            together = min(images_at_once(x), max(FEW, 4 * len(todo)))  # fewer images are to take less memory
-            m = min(max(1, together // len(todo)), poses.shape[1] - tried)
-            moved = warp(x[todo].repeat_interleave(m, 0), poses[todo, tried : tried + m].reshape(-1, 3))
+            m = min(max(1, room // len(todo)), poses.shape[1] - tried)
+            try:
+                moved = warp(x[todo].repeat_interleave(m, 0), poses[todo, tried : tried + m].reshape(-1, 3))
+                logits = model(moved.clone())
+            except torch.OutOfMemoryError:
+                if m == 1:
+                    raise
+                room = m * len(todo) // 2
+                continue
             label = y[todo].repeat_interleave(m)
-            logits = model(moved.clone())
             value = loss(logits, label).to(x.dtype)
             broken = (logits.argmax(1) == label) == targeted
             value = torch.where(broken, torch.inf, -value if targeted else value).view(-1, m)
