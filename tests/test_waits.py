@@ -59,7 +59,7 @@ ALLOWED = {"apgd": 4, "apgd-L1": 4, "apgd_t": 4, "deepfool": 2, "cw": 10}
 @pytest.mark.parametrize("name", ATTACKS)
 def test_ten_more_steps_wait_for_one_look_at_most(monkeypatch, name):
     monkeypatch.setattr(rows, "LOOK", {"cpu": 10})
-    monkeypatch.setattr(rows, "COPY", {"cpu": 1e9})  # nobody leaves, so that both runs do the same in every step
+    monkeypatch.setattr(rows, "LEAVING_COSTS", {"cpu": 1e9})  # nobody leaves: both runs do the same in every step
     model, (x, y) = models.mnist_classifier("pgd"), data.mnist("test", 24)
 
     def waits(steps):

@@ -12,7 +12,7 @@ from ..contract import check_inputs, full_precision, reduced
 from ..progress import bar, section
 from ..threat import Linf, Threat
 
-COPY = {"cpu": 0.5, "cuda": 5.0}  # what a smaller batch costs, in steps of it: on a GPU its step is recorded anew
+LEAVING_COSTS = {"cpu": 0.5, "cuda": 5.0}  # each row of a batch, in steps; on a GPU the step is recorded anew
 LOOK = {"cuda": 10}  # steps between looks at how many are done, where a look makes the host wait for the device
 AT_ONCE = {"cpu": 1 << 19, "cuda": 1 << 23}  # pixel values attacked at a time: 668 digits or 3 photographs on a CPU
 S = TypeVar("S")
@@ -49,7 +49,7 @@ def worth_leaving(keep: Tensor, step: int, left: int) -> bool:
     if not looking(keep.device, step):
         return False
     done = len(keep) - int(keep.sum())
-    return done > 0 and done * left >= COPY.get(keep.device.type, COPY["cpu"]) * len(keep)
+    return done > 0 and done * left >= LEAVING_COSTS.get(keep.device.type, LEAVING_COSTS["cpu"]) * len(keep)
 
 
 def confirmed(
