@@ -21,7 +21,8 @@ from .test_explorer import open_notebook, run_cell
 pytestmark = pytest.mark.browser
 
 LIVE = ".cs329t-game[data-live=yes]"
-STATE = "document.querySelector('.cs329t-game').game.state"
+# undefined for a moment after the end, while Python's new output with the answers in it unpacks its pictures
+STATE = "document.querySelector('.cs329t-game')?.game?.state"
 # a small game: three norms on random pictures, short ladders, no blank
 GAME_CELL = """\
 import torch
@@ -63,9 +64,13 @@ def tab_into(page, most=80):
     raise AssertionError(f"the game is not reached by {most} presses of Tab")
 
 
+def settled(page):
+    """Wait until a pair can be chosen from, or the results are shown; return which: "choice" or "results"."""
+    return page.wait_for_function(f"['choice', 'results'].includes({STATE}) && {STATE}").json_value()
+
+
 def choose(page, watcher):
     """Answer the pair that is shown, by a key, as the observer of its norm would; return the norm and the answer."""
-    page.wait_for_function(f"['choice', 'results'].includes({STATE})")
     norm, size, side = page.evaluate("""() => {
       const { game } = document.querySelector('.cs329t-game'), { shown } = game;
       return [game.data.norms[shown.norm].name, game.data.norms[shown.norm].levels[shown.level], shown.side];
@@ -84,7 +89,7 @@ def play(page, watcher):
     expect(page.locator(".cg-card")).to_contain_text("practice and does not count")
     page.keyboard.press("Space")
     given = {}
-    while page.evaluate(STATE) != "results":
+    while settled(page) == "choice":
         norm, right = choose(page, watcher)
         given[norm] = given.get(norm, "") + "01"[right]
     return {norm: given[norm] for norm in ("Linf", "L2", "L0")}
