@@ -12,7 +12,7 @@ POINTS = 0.002  # of robust accuracy above the best peer's
 DEEPFOOL, EQUAL = 0.3, 1.01  # of foolbox's time and median norm
 APGD_T = 0.5  # of auto-attack's time, robust model
 L2_TIME = 0.2  # of foolbox CW's time
-ALWAYS = (("apgd-t", "default"), ("apgd-t", "narrow"), ("autoattack", "default"))  # "not measured" where one failed
+ALWAYS = (("apgd-t", "default"), ("apgd-t", "published"), ("autoattack", "default"))  # "not measured" where one failed
 FAST_TIME, FAST_POINTS = 0.2, 0.005  # of our "standard" time, and above its robust accuracy
 
 
@@ -87,7 +87,7 @@ def _bars_of(found: Found) -> Iterator[Bar]:
         yield from _accuracy(found, where)
     if attack == "apgd-t" and found.model == "robust":
         theirs = found.get("default", "auto-attack", "seconds")
-        for mode in ("default", "narrow"):
+        for mode in ("default", "published"):
             ratio = _over(found.get(mode, "ours", "seconds"), theirs)
             yield Bar(f"{where}: {mode}, time over auto-attack's", ratio, APGD_T)
     if attack == "autoattack":
@@ -105,7 +105,7 @@ def _beside(found: Found, mode: str, peer: str, where: str, columns: tuple) -> I
 
 def _accuracy(found: Found, where: str) -> Iterator[Bar]:
     """Compare each of our modes with the peer that left the lowest robust accuracy; "fast" has a bar of its own."""
-    for mode, who in dict.fromkeys((mode, "ours") for mode in ("fixed", "evaluation", "default", "narrow")):
+    for mode, who in dict.fromkeys((mode, "ours") for mode in ("fixed", "evaluation", "default", "published")):
         if (mode, who) in found.rows or (found.attack, mode) in ALWAYS:
             gap = _above(found.get(mode, who, "robust_accuracy"), found.least("robust_accuracy"))
             yield Bar(f"{where}: {mode}, robust accuracy above the best peer's", gap, POINTS)

@@ -76,7 +76,7 @@ def _ours(attack: str, eps: float, step_size: float) -> dict[tuple[str, str], Ru
         },
         "apgd-t": {
             ("default", "ours"): partial(_call, "apgd_t", {"threat": threat}),
-            ("narrow", "ours"): partial(_call, "apgd_t", {"threat": threat, "narrow": True}),
+            ("published", "ours"): partial(_call, "apgd_t", {"threat": threat, "keep": 1}),
         },
         "autoattack": {
             ("default", "ours"): partial(_call, "autoattack", {"threat": threat, "version": "standard"}),

@@ -70,7 +70,7 @@ ROWS = [
     *(Row("pgd-momentum", partial(pgd, steps=5, momentum=1.0, drop_broken=True), threat) for threat in ALL_BALLS),
     *(Row("apgd", partial(apgd, steps=8), threat) for threat in SMOOTH_BALLS),
     *(Row("apgd_t", partial(apgd_t, steps=8, targets=3), threat, targeted=False) for threat in SMOOTH_BALLS),
-    *(Row("apgd_t-narrow", partial(apgd_t, steps=8, narrow=True), threat, targeted=False) for threat in NORMS),
+    *(Row("apgd_t-keep", partial(apgd_t, steps=8, keep=0.5), threat, targeted=False) for threat in NORMS),
     *(Row("fab_t", partial(fab_t, steps=6), threat, targeted=False, seeded=False) for threat in NORMS),
     *(
         Row("square", partial(square, queries=30), threat, gradients=False)

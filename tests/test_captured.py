@@ -69,7 +69,7 @@ ATTACKS = [
     partial(pgd, threat=Linf(0.1), steps=20),
     partial(pgd, threat=L2(1.0), steps=40, drop_broken=True, restarts=2, momentum=0.5),
     partial(apgd, threat=Linf(0.1), steps=40, drop_broken=True),
-    partial(apgd_t, threat=Linf(0.05), steps=100, targets=3, narrow=True),
+    partial(apgd_t, threat=Linf(0.05), steps=100, targets=3, keep=0.5),
     partial(fab_t, threat=Linf(0.02), steps=30, targets=2),
     partial(fmn, steps=40),
     partial(cw, steps=20, searches=2),

@@ -91,7 +91,7 @@ def test_a_batch_is_its_images_one_by_one_in_any_order_and_in_chunks(crooked, ro
         return model(images)
 
     torch.testing.assert_close(row.run(counted, x, y), whole, rtol=0, atol=1e-6)
-    several = ("apgd_t", "apgd_t-narrow", "fab_t", "autoattack-fast", "physical-views")
+    several = ("apgd_t", "apgd_t-keep", "fab_t", "autoattack-fast", "physical-views")
     copies = 4 if row.name in several else 1  # targets, or views, of each image
     assert max(seen) <= 4 * copies
 
@@ -232,6 +232,8 @@ def test_a_threat_that_an_attack_cannot_search_is_refused(linear, attack, threat
 SETTINGS = [
     (attacks.pgd, {"momentum": -0.1}, "momentum: expected a number from 0 to 1, got -0.1"),
     (attacks.apgd_t, {"targets": 0}, "targets: expected a whole number >= 1, got 0"),
+    (attacks.apgd_t, {"keep": 0}, "keep: expected a share above 0 and at most 1"),
+    (attacks.apgd_t, {"keep": True}, "keep: expected a share above 0 and at most 1"),
     (attacks.apgd_t, {"steps": 0}, "steps: expected a whole number >= 1, got 0"),
     (attacks.fab_t, {"steps": 0}, "steps: expected a whole number >= 1, got 0"),
     (attacks.square, {"queries": 0}, "queries: expected a whole number >= 1, got 0"),

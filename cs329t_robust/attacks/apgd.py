@@ -1,5 +1,7 @@
 """Auto-PGD: PGD with momentum that halves each image's own step when the loss stops rising. No step size to tune."""
 
+from numbers import Real
+
 import torch
 from torch import Tensor
 
@@ -60,7 +62,7 @@ def apgd(
     def broken(logits: Tensor, s: State) -> Tensor:
         return (logits.argmax(1) == s.y) == targeted
 
-    return climb(model, x, y, y[:, None], threat, steps, restarts, value, broken, drop_broken, False, seed)
+    return climb(model, x, y, y[:, None], threat, steps, restarts, value, broken, drop_broken, 1, seed)
 
 
 @batched
@@ -73,7 +75,7 @@ def apgd_t(
     steps: int = 100,
     targets: int = 9,
     restarts: int = 1,
-    narrow: bool = False,
+    keep: float = 0.75,
     drop_broken: bool = True,
     seed: int = 0,
 ) -> Tensor:
@@ -87,9 +89,9 @@ def apgd_t(
         Gradients of each climb.
     targets : int >= 1
         Classes aimed at, by descending logit at x; fewer where the model has fewer.
-    narrow : bool
-        Halve the targets of an image at every look-back, keeping those that have come furthest: about 0.4 of the
-        gradients. The published attack follows every target to its end.
+    keep : float in (0, 1]
+        Share of its targets, rounded up, that an image keeps at each look-back: those that have come furthest. 0.75
+        asks for two thirds of the gradients, 0.5 for 0.4 of them; 1 follows every target to its end, as published.
     drop_broken : bool
         Leave an image alone, with all its targets, once one of them is reached.
 
@@ -109,6 +111,8 @@ def apgd_t(
     """
     x, y = check_inputs(model, x, y, threat)
     check_count("targets", targets, 1)
+    if isinstance(keep, bool) or not isinstance(keep, Real) or not 0 < keep <= 1:
+        raise ValueError(f"keep: expected a share above 0 and at most 1 (all targets to their end), got {keep!r}")
     with borrowed(model), torch.no_grad():
         goals = strongest(model, x, y, targets)
 
@@ -118,7 +122,7 @@ def apgd_t(
     def broken(logits: Tensor, s: State) -> Tensor:
         return logits.argmax(1) != s.y
 
-    return climb(model, x, y, goals, threat, steps, restarts, value, broken, drop_broken, narrow, seed)
+    return climb(model, x, y, goals, threat, steps, restarts, value, broken, drop_broken, keep, seed)
 
 
 def strongest(model: Model, x: Tensor, y: Tensor, m: int) -> Tensor:

@@ -22,7 +22,7 @@ def standard(threat: Threat, seed: int) -> list[Stage]:
     """Return the published ensemble: APGD-CE, APGD-T, FAB-T and Square with the published budgets."""
     stages: list[Stage] = [
         partial(apgd, steps=100, drop_broken=True, seed=seed),
-        partial(apgd_t, steps=100, targets=9, seed=seed),
+        partial(apgd_t, steps=100, targets=9, keep=1, seed=seed),
     ]
     if not isinstance(threat, Masked):
         stages.append(partial(fab_t, steps=100, targets=9))
@@ -43,7 +43,7 @@ def fast(threat: Threat, seed: int) -> list[Stage]:
     """
     stages: list[Stage] = [
         partial(apgd, steps=50, loss=unsaturated, drop_broken=True, seed=seed),
-        partial(apgd_t, steps=60, targets=9, narrow=True, seed=seed),
+        partial(apgd_t, steps=60, targets=9, keep=0.5, seed=seed),
     ]
     if not isinstance(threat.ball, L1):
         stages.append(partial(square, queries=5000, hope=0.6, seed=seed))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import ceil
 
 import torch
 from torch import Tensor
@@ -86,6 +87,16 @@ def checkpoints(steps: int) -> list[int]:
     return marks
 
 
+def narrowed(steps: int, climbs: int, keep: float) -> dict[int, int]:
+    """Return how many of its climbs an image keeps after each look-back that costs it some: `keep`, rounded up."""
+    kept = {}
+    for mark in dict.fromkeys(checkpoints(steps)):
+        before, climbs = climbs, max(1, ceil(keep * climbs - 1e-9))
+        if climbs < before:
+            kept[mark] = climbs
+    return kept
+
+
 def climb(
     model: Model,
     x: Tensor,
@@ -97,15 +108,19 @@ def climb(
     value: Value,
     broken: Broken,
     drop: bool,
-    narrow: bool,
+    keep: float,
     seed: int,
 ) -> Tensor:
-    """Climb from a new random start as often as asked, on the images that still stand if `drop`."""
+    """Climb from a new random start as often as asked, on the images that still stand if `drop`.
+
+    Each image has a climb for each of its `goals`, of which it keeps the share `keep` at each look-back.
+    """
     check_count("steps", steps, 1)
     check_count("restarts", restarts, 1)
     check_count("seed", seed, 0)
     if isinstance(threat.ball, L0):
         raise ValueError(f"threat: expected Linf, L2 or L1 for APGD, got {threat!r}; use `fmn` or `sparse_rs`")
+    kept = narrowed(steps, goals.shape[1], keep)
     with borrowed(model):
         low = x.new_full((len(x),), -torch.inf)
         found, random = Found(x.clone(), low, low), ImageRandom(seed, x)
@@ -116,7 +131,7 @@ def climb(
             start = threat.select(todo).sample(x[todo], random)[row]
             s = _begin(image, x[image], y[image], goals[todo].flatten(), threat.select(image), start)
             with section(restart / restarts, (restart + 1) / restarts):
-                _once(model, s, found, steps, value, broken, drop, goals.shape[1] if narrow else 1)
+                _once(model, s, found, steps, value, broken, drop, kept)
             if drop:
                 standing = found.score[todo] < torch.inf
                 todo, random = todo[standing], random.select(standing)
@@ -150,15 +165,15 @@ def _begin(image: Tensor, x: Tensor, y: Tensor, target: Tensor, threat: Threat, 
 
 
 def _once(
-    model: Model, s: State, found: Found, steps: int, value: Value, broken: Broken, drop: bool, targets: int
+    model: Model, s: State, found: Found, steps: int, value: Value, broken: Broken, drop: bool, kept: dict[int, int]
 ) -> None:
-    """Run one climb; with `drop`, rows leave the batch once their image is broken; above one target, the worst do."""
+    """Run one climb; rows leave the batch once their image is broken, if `drop`, and where it keeps only the best."""
     sparse = isinstance(s.threat.ball, L1)
     every = max(1, int(SPARSE_EVERY * steps))
     marks = set(range(every, steps, every)) if sparse else set(checkpoints(steps))
     halvings, since = checkpoints(steps), 0
     found.before = found.score.clone()
-    share, shrinking = torch.full_like(s.step, 0.2), drop or targets > 1
+    share, shrinking = torch.full_like(s.step, 0.2), drop or bool(kept)
 
     def ask(s: State, calls: int) -> Repeated:
         return gradients(model, s.y, lambda logits, _: value(logits, s), calls, shrinking)
@@ -182,11 +197,9 @@ def _once(
         elif i in marks:
             grad, since = _look_back(s, since, grad), 0
         keep = found.score[s.image] < torch.inf if drop else torch.ones_like(better)
-        narrowing = targets > 1 and i in halvings
-        if narrowing:  # who is given up must not depend on the batch
-            targets = (targets + 1) // 2
-            keep &= _rank(s) < targets
-        if narrowing or (drop and worth_leaving(keep, 0 if i in halvings else i, steps - i - 1)):
+        if i in kept:  # who is given up must not depend on the batch
+            keep &= _rank(s) < kept[i]
+        if i in kept or (drop and worth_leaving(keep, 0 if i in halvings else i, steps - i - 1)):
             found.keep(model, s, broken)
             keep = keep.nonzero().flatten()
             s, grad, share = select(s, keep), grad[keep], share[keep]
