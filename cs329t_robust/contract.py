@@ -2,15 +2,18 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from numbers import Integral
+from functools import partial
+from math import inf, isfinite
+from numbers import Integral, Real
 
 import torch
 from torch import Tensor, nn
 
-from .threat import Threat
+from .threat import Linf, Threat
 
 Model = Callable[[Tensor], Tensor]
 Loss = Callable[[Tensor, Tensor], Tensor]
+NO_THREAT = Linf(0.0)  # fits any images: for what no threat binds
 _on = torch.backends
 UNITS = {  # what may compute float32 at less than its precision (TF32 in convolutions is PyTorch's default on CUDA)
     "cuda": (_on.cuda.matmul, _on.cudnn.conv, _on.cudnn.rnn),
@@ -26,16 +29,26 @@ def borrowed(model: Model) -> Iterator[None]:
     training model stays frozen. Works inside `torch.no_grad()` and `torch.inference_mode()`. Parameter
     gradients are never touched, because attacks differentiate with respect to the input alone.
     """
-    modules = list(model.modules()) if isinstance(model, nn.Module) else []
-    modes = [module.training for module in modules]
+    module = module_of(model)
+    modules = [part for part in module.modules() if hasattr(part, "training")] if module is not None else []
+    modes = [part.training for part in modules]
     try:
-        for module in modules:
-            module.training = False
+        for part in modules:
+            part.training = False
         with torch.inference_mode(False), torch.enable_grad():
             yield
     finally:
-        for module, mode in zip(modules, modes, strict=True):
-            module.training = mode
+        for part, mode in zip(modules, modes, strict=True):
+            part.training = mode
+
+
+def module_of(model: Model) -> nn.Module | None:
+    """Return the module behind a model: itself, or that of a bound method or a partial; None for another function."""
+    while not isinstance(model, nn.Module):
+        model = model.func if isinstance(model, partial) else getattr(model, "__self__", None)
+        if model is None:
+            return None
+    return model
 
 
 def reduced(device: torch.device) -> bool:
@@ -54,10 +67,12 @@ def full_precision(device: torch.device) -> Iterator[None]:
     A search may run as fast as you set PyTorch to run. Whether an image is broken is always said in here. A model that
     lowers the precision by itself, as `models.Bfloat16` does, is what it is.
     """
-    units = _lowered(device)
-    before = [unit.fp32_precision for unit in units]
+    legacy, units = device.type == "cuda" and _legacy_tf32(), []
     try:
-        for unit in units:
+        if legacy:
+            _on.cudnn.allow_tf32 = False
+        units = [(unit, unit.fp32_precision) for unit in _lowered(device)]
+        for unit, _ in units:
             unit.fp32_precision = "ieee"
         if torch.is_autocast_enabled(device.type):
             with torch.autocast(device.type, enabled=False):
@@ -65,11 +80,23 @@ def full_precision(device: torch.device) -> Iterator[None]:
         else:
             yield
     finally:
-        for unit, value in zip(units, before, strict=True):
-            unit.fp32_precision = value
+        for unit, value in units:
+            unit.fp32_precision = "none"  # inherit, and only if that is not what it was, say it
+            if unit.fp32_precision != value:
+                unit.fp32_precision = value
+        if legacy:
+            _on.cudnn.allow_tf32 = True
 
 
-def check_inputs(model: Model, x: Tensor, y: Tensor, threat: Threat) -> tuple[Tensor, Tensor]:
+def _legacy_tf32() -> bool:
+    """Tell whether cuDNN's older switch, which `torch.backends.cudnn.flags` reads, is on and in force."""
+    try:
+        return bool(_on.cudnn.allow_tf32)
+    except RuntimeError:  # it cannot be read where convolutions and recurrent layers were set apart
+        return False
+
+
+def check_inputs(model: Model, x: Tensor, y: Tensor, threat: Threat = NO_THREAT) -> tuple[Tensor, Tensor]:
     """Return (x, y) detached and ready to attack, or raise a ValueError that says what to mend.
 
     Raises
@@ -94,8 +121,9 @@ def check_inputs(model: Model, x: Tensor, y: Tensor, threat: Threat) -> tuple[Te
 
 def check_model(model: Model, x: Tensor) -> None:
     """Raise a ValueError unless `model` is callable and, if a module, has the device and dtype of `x`."""
-    if not callable(model):
-        raise ValueError(f"model: expected a function or module from images to logits, got {type(model).__name__}")
+    if not callable(model) or isinstance(model, type):
+        got = f"the class {model.__name__}; make one" if isinstance(model, type) else type(model).__name__
+        raise ValueError(f"model: expected a function or module from images to logits, got {got}")
     weight = next(model.parameters(), None) if isinstance(model, nn.Module) else None
     if weight is not None and (weight.device != x.device or weight.dtype != x.dtype):
         raise ValueError(
@@ -109,11 +137,15 @@ def check_images(x: Tensor) -> None:
     if not isinstance(x, Tensor):
         raise ValueError(f"x: expected a tensor of images (n, c, h, w), got {type(x).__name__}; use torch.as_tensor")
     shape = tuple(x.shape)
+    if x.layout != torch.strided:
+        raise ValueError(f"x: expected ordinary (strided) images, got layout {x.layout}; use x.to_dense()")
     if x.ndim != 4:
         hint = "; add the missing dimension with x[None]" if x.ndim == 3 else ""
         raise ValueError(f"x: expected images of shape (n, c, h, w), got shape {shape}{hint}")
     if not x.is_floating_point():
         raise ValueError(f"x: expected floating-point images in [0, 1], got {x.dtype}; use x.float() / 255")
+    if x.dtype.itemsize < 2:
+        raise ValueError(f"x: expected images in float32, float64, float16 or bfloat16, got {x.dtype}; use x.float()")
     if x.numel() == 0:
         raise ValueError(f"x: expected at least one image, got an empty batch of shape {shape}")
     if x.device.type == "meta":
@@ -134,6 +166,8 @@ def check_labels(x: Tensor, y: Tensor) -> None:
     """Raise a ValueError unless `y` holds one integer label >= 0 for each image of `x`."""
     if not isinstance(y, Tensor):
         raise ValueError(f"y: expected a tensor of integer labels (n,), got {type(y).__name__}; use torch.tensor(...)")
+    if y.dtype in (torch.uint16, torch.uint32, torch.uint64):
+        raise ValueError(f"y: expected integer labels that PyTorch can compute with, got {y.dtype}; use y.long()")
     if y.dtype == torch.bool or y.is_floating_point() or y.is_complex():
         raise ValueError(f"y: expected integer labels, got {y.dtype}; use y.long() (not one-hot vectors)")
     if y.ndim != 1 or len(y) != len(x):
@@ -150,6 +184,43 @@ def check_count(name: str, value: int, least: int) -> None:
         raise ValueError(f"{name}: expected a whole number >= {least}, got {value!r}")
 
 
+def check_flag(name: str, value: object) -> None:
+    """Raise a ValueError unless `value` is True or False."""
+    if not isinstance(value, bool):
+        raise ValueError(f"{name}: expected True or False, got {value!r}")
+
+
+def check_number(
+    name: str, value: object, least: float, most: float = inf, *, above: bool = False, unit: str = ""
+) -> None:
+    """Raise a ValueError unless `value` is a finite number from `least`, or `above` it, to `most`; name its `unit`."""
+    known = isinstance(value, Real) and not isinstance(value, bool) and isfinite(value)
+    if known and least <= value <= most and not (above and value == least):
+        return
+    if most == inf:
+        limits = f"{'>' if above else '>='} {least:g}"
+    else:
+        limits = f"above {least:g} and up to {most:g}" if above else f"from {least:g} to {most:g}"
+    raise ValueError(f"{name}: expected a number {limits}{unit}, got {value!r}")
+
+
+def check_function(name: str, value: object, example: str) -> None:
+    """Raise a ValueError unless `value` can be called, as `example` can."""
+    if not callable(value):
+        raise ValueError(f"{name}: expected a function such as {example}, got {value!r}")
+
+
+def check_losses(losses: Tensor, y: Tensor) -> None:
+    """Raise a ValueError unless there is one loss for each label, shape (n,)."""
+    if not isinstance(losses, Tensor):
+        raise ValueError(f"loss: expected a tensor of one value per image, got {type(losses).__name__}")
+    if losses.shape != y.shape:
+        raise ValueError(
+            f"loss: expected one value per image, shape {tuple(y.shape)}, got {tuple(losses.shape)}; "
+            "use reduction='none'"
+        )
+
+
 def check_logits(logits: Tensor, x: Tensor, y: Tensor) -> None:
     """Raise a ValueError unless the model answered images `x` with usable logits (n, k) that cover labels `y`."""
     if not isinstance(logits, Tensor):
@@ -162,6 +233,8 @@ def check_logits(logits: Tensor, x: Tensor, y: Tensor) -> None:
             f"model: expected logits of shape ({len(x)}, k) with k >= 2 classes for {len(x)} images, "
             f"got shape {tuple(logits.shape)}"
         )
+    if not logits.is_floating_point():
+        raise ValueError(f"model: expected floating-point logits, got {logits.dtype}")
     if logits.device != x.device:
         raise ValueError(f"model: expected logits on the images' device {x.device}, got {logits.device}")
     if bool(logits.isnan().any()):

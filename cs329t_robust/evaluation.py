@@ -12,6 +12,7 @@ from .contract import (
     Model,
     borrowed,
     check_count,
+    check_function,
     check_images,
     check_inputs,
     check_labels,
@@ -145,7 +146,7 @@ def robust_accuracy(
     x, y : Tensor (n, c, h, w), Tensor (n,)
     attack : callable
         ``attack(model, x, y, threat=threat) -> x_adv``; bind settings with `functools.partial`.
-    threat : Linf or L2
+    threat : any threat: Linf, L2, L1, L0, one of them `Masked`, or Spatial
     batch_size : int
         Images attacked at a time, so that memory does not grow with n.
 
@@ -161,8 +162,7 @@ def robust_accuracy(
         shape: its numbers would mean nothing.
     """
     x, y = check_inputs(model, x, y, threat)
-    if not callable(attack):
-        raise ValueError(f"attack: expected a function attack(model, x, y, threat=...), got {attack!r}")
+    check_function("attack", attack, "partial(pgd, steps=40)")
     name = attack_name(attack)
     correct = _correct(model, x, y, batch_size)
     todo, right, done = correct.nonzero().flatten(), int(correct.sum()), 0
@@ -243,12 +243,13 @@ def robustness_curve(
     """
     check_images(x)
     check_labels(x, y)
-    if not isinstance(eps, Sequence | Tensor | np.ndarray):
-        raise ValueError(f"eps: expected a sequence of radii, got {eps!r}; use [{eps!r}] for one")
+    values = eps.tolist() if isinstance(eps, Tensor | np.ndarray) else eps
+    if isinstance(eps, str) or not isinstance(values, Sequence):
+        raise ValueError(f"eps: expected a sequence of radii such as [0, 0.1], got {eps!r}; use [0.1] for one")
     if not isinstance(threat, Masked) and not (isinstance(threat, type) and issubclass(threat, Ball)):
         raise ValueError(f"threat: expected a kind of threat, Linf or L2, got {threat!r}; the radii go into eps")
     threat = threat if isinstance(threat, Masked) else threat(0.0)
-    radii = sorted(float(threat.with_eps(float(e)).eps) for e in eps)
+    radii = sorted(float(threat.with_eps(value).eps) for value in values)
     if not radii:
         raise ValueError("eps: expected at least one radius, got none")
     n, m = len(x), len(radii)

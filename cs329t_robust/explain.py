@@ -1,17 +1,15 @@
 """What a model looks at: attributions, how well they agree with what a person sees, and how easily they are forged."""
 
 import copy
-import math
-from numbers import Real
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .contract import Model, borrowed, check_count, check_inputs, check_logits
+from .contract import Model, borrowed, check_count, check_inputs, check_logits, check_number
 from .evaluation import predict
 from .randomness import ImageRandom, normal_like
-from .threat import Linf, Threat
+from .threat import Threat
 
 HIGHEST_SIGMA = 10.0  # of smooth_grad's noise, in pixel values: above it nothing of a picture is left
 
@@ -51,8 +49,7 @@ def smooth_grad(model: Model, x: Tensor, y: Tensor, *, sigma: float = 0.2, sampl
     """
     x, y = _checked(model, x, y)
     check_count("samples", samples, 1)
-    if isinstance(sigma, bool) or not isinstance(sigma, Real) or not 0 < sigma <= HIGHEST_SIGMA:
-        raise ValueError(f"sigma: expected a number in (0, {HIGHEST_SIGMA:g}] in pixel values of [0, 1], got {sigma!r}")
+    check_number("sigma", sigma, 0, HIGHEST_SIGMA, above=True, unit=" in pixel values of [0, 1]")
     random, total = ImageRandom(seed, x), torch.zeros_like(x)
     with borrowed(model):
         for _ in range(samples):
@@ -195,8 +192,7 @@ def softened(model: nn.Module, sharpness: float = 20.0) -> nn.Module:
     ValueError
         If the model has no ReLU module, or `sharpness` is not positive.
     """
-    if isinstance(sharpness, bool) or not isinstance(sharpness, Real) or not 0 < sharpness < math.inf:
-        raise ValueError(f"sharpness: expected a number > 0, got {sharpness!r}")
+    check_number("sharpness", sharpness, 0, above=True)
     copied = copy.deepcopy(model).eval()
     rectifiers = [name for name, module in copied.named_modules() if isinstance(module, nn.ReLU)]
     if not rectifiers:
@@ -208,7 +204,7 @@ def softened(model: nn.Module, sharpness: float = 20.0) -> nn.Module:
 
 
 def _checked(model: Model, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    x, y = check_inputs(model, x, y, Linf(0.0))
+    x, y = check_inputs(model, x, y)
     with borrowed(model), torch.no_grad():
         check_logits(model(x[:1].clone()), x[:1], y)
     return x, y

@@ -25,6 +25,11 @@ def margin(logits: Tensor, y: Tensor) -> Tensor:
     return others.amax(1) - own
 
 
+def past(logits: Tensor, y: Tensor, targeted: bool) -> Tensor:
+    """Return how far past the boundary each example is, (n,): its margin; if `targeted`, how far `y` leads."""
+    return -margin(logits, y) if targeted else margin(logits, y)
+
+
 def dlr(logits: Tensor, y: Tensor) -> Tensor:
     """Return the difference-of-logits ratio; shape (n,), unchanged when the logits are shifted or scaled.
 
@@ -40,6 +45,7 @@ def dlr(logits: Tensor, y: Tensor) -> Tensor:
     """
     if logits.shape[1] < 3:
         return margin(logits, y)
+    logits = _bounded(logits)
     top = logits.topk(3, dim=1).values
     return margin(logits, y) / (top[:, 0] - top[:, 2] + 1e-12)
 
@@ -70,11 +76,17 @@ def targeted_dlr(logits: Tensor, y: Tensor, target: Tensor) -> Tensor:
     ----------
     Croce & Hein 2020, arXiv:2003.01690, equation 7.
     """
+    logits = _bounded(logits)
     gap = targeted_margin(logits, y, target)
     if logits.shape[1] < 3:
         return gap
     top = logits.topk(min(4, logits.shape[1]), dim=1).values
     return gap / (top[:, 0] - top[:, 2:].mean(1) + 1e-12)
+
+
+def _bounded(logits: Tensor) -> Tensor:
+    """Return logits that can be subtracted: a class that is ruled out has -inf, and inf − inf is no number."""
+    return logits.clamp_min(torch.finfo(logits.dtype).min / 4)
 
 
 def squared_penalty(logits: Tensor, y: Tensor) -> Tensor:

@@ -144,7 +144,8 @@ def _across(x: Tensor, slope: Tensor, gap: Tensor, norm: str) -> Tensor:
         part = ((gap[:, None] - before) / steep.clamp_min(torch.finfo(x.dtype).tiny)).clamp_min(0).minimum(room)
         amount = torch.zeros_like(x).scatter(1, order, part.where(steep > 0, 0))
     elif norm == "L2":
-        reach = (steep.sign() * room / steep.clamp_min(torch.finfo(x.dtype).tiny)).clamp_max(1e30)
+        kind = torch.finfo(x.dtype)
+        reach = (steep.sign() * room / steep.clamp_min(kind.tiny)).clamp_max(min(1e30, kind.max))
         t = filled(reach, steep.square(), gap).to(x.dtype)
         amount = (t[:, None] * steep).minimum(room)
     else:

@@ -59,9 +59,7 @@ class ImageRandom:
 
     def uniform(self, x: Tensor) -> Tensor:
         """Draw values strictly between 0 and 1 (23 bits), shaped and typed like `x`; a new draw at each call."""
-        self.draws += 1
-        streams = _mix(self.keys + _signed(self.draws * 0x9E3779B97F4A7C15 % (1 << 64)))
-        bits = _mix(streams[:, None] + self.place * _GOLDEN)
+        bits = self._draw(self.place)
         wide = torch.promote_types(x.dtype, torch.float32)  # float16 cannot hold the bits
         return _between(bits, wide).to(x.dtype).view(x.shape)
 
@@ -70,11 +68,13 @@ class ImageRandom:
 
         For places and signs: far cheaper than a value for every pixel.
         """
+        return _between(self._draw(torch.arange(1, count + 1, device=self.keys.device)), torch.float32)
+
+    def _draw(self, place: Tensor) -> Tensor:
+        """Return the next draw's bits at each place, (n, len(place))."""
         self.draws += 1
         streams = _mix(self.keys + _signed(self.draws * 0x9E3779B97F4A7C15 % (1 << 64)))
-        place = torch.arange(1, count + 1, device=streams.device)
-        bits = _mix(streams[:, None] + place * _GOLDEN)
-        return _between(bits, torch.float32)
+        return _mix(streams[:, None] + place * _GOLDEN)
 
     def select(self, rows: Tensor) -> "ImageRandom":
         """Return the stream of some of the images, at the same draw."""

@@ -12,7 +12,7 @@ from numbers import Real
 import torch
 from torch import Tensor, nn
 
-from .contract import Model, borrowed, check_count, check_images, check_logits, check_model
+from .contract import Model, borrowed, check_count, check_images, check_logits, check_model, check_number
 from .evaluation import Accuracy, Curve
 from .randomness import ImageRandom
 from .threat import L2
@@ -281,8 +281,7 @@ class Soft(nn.Module):
 
 
 def _check_sigma(sigma: float) -> None:
-    if isinstance(sigma, bool) or not isinstance(sigma, Real) or not 0 < sigma < math.inf:
-        raise ValueError(f"sigma: expected a standard deviation > 0 in pixel units, such as 0.25, got {sigma!r}")
+    check_number("sigma", sigma, 0, above=True, unit=" in pixel units (a standard deviation, such as 0.25)")
 
 
 def _check_alpha(alpha: float) -> None:

@@ -1,7 +1,6 @@
 """The outer minimum: one training loop; what the examples are perturbed by, and what is descended, are arguments."""
 
 import inspect
-import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from .contract import borrowed, check_count, check_images, check_labels, check_logits, check_model
+from .contract import borrowed, check_count, check_images, check_labels, check_logits, check_model, check_number
 from .losses import cross_entropy
 from .processes import my_share, sum_over_processes
 from .randomness import ImageRandom
@@ -262,8 +261,7 @@ def _checked(
     check_count("epochs", epochs, 1)
     check_count("batch_size", batch_size, 1)
     check_count("replays", problem.replays, 1)
-    if isinstance(max_lr, bool) or not isinstance(max_lr, Real) or not 0 < max_lr < math.inf:
-        raise ValueError(f"max_lr: expected a learning rate > 0, got {max_lr!r}")
+    check_number("max_lr", max_lr, 0, above=True, unit=" (a learning rate)")
     warm_up, threat = problem.warm_up, problem.threat
     if isinstance(warm_up, bool) or not isinstance(warm_up, Real) or not 0 <= warm_up < 1:
         raise ValueError(f"warm_up: expected a share of the training in [0, 1), got {warm_up!r}")

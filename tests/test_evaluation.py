@@ -206,7 +206,7 @@ def test_a_curve_never_rises_even_for_an_erratic_attack(linear):
         ([], {}, "eps: expected at least one radius, got none"),
         ([0.1, -0.1], {}, r"finite and >= 0, got -0\.1"),
         ([0.1, float("nan")], {}, "got nan"),
-        (0.1, {}, r"eps: expected a sequence of radii, got 0\.1"),
+        (0.1, {}, r"eps: expected a sequence of radii such as \[0, 0.1\], got 0\.1"),
         ([0.1], {"threat": Linf(0.1)}, "expected a kind of threat"),
         ([0.1], {"threat": float}, "expected a kind of threat"),
         ([0.1], {"batch_size": 0}, "batch_size"),

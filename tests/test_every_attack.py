@@ -232,12 +232,12 @@ def test_a_threat_that_an_attack_cannot_search_is_refused(linear, attack, threat
 SETTINGS = [
     (attacks.pgd, {"momentum": -0.1}, "momentum: expected a number from 0 to 1, got -0.1"),
     (attacks.apgd_t, {"targets": 0}, "targets: expected a whole number >= 1, got 0"),
-    (attacks.apgd_t, {"keep": 0}, "keep: expected a share above 0 and at most 1"),
-    (attacks.apgd_t, {"keep": True}, "keep: expected a share above 0 and at most 1"),
+    (attacks.apgd_t, {"keep": 0}, "keep: expected a number above 0 and up to 1"),
+    (attacks.apgd_t, {"keep": True}, "keep: expected a number above 0 and up to 1"),
     (attacks.apgd_t, {"steps": 0}, "steps: expected a whole number >= 1, got 0"),
     (attacks.fab_t, {"steps": 0}, "steps: expected a whole number >= 1, got 0"),
     (attacks.square, {"queries": 0}, "queries: expected a whole number >= 1, got 0"),
-    (attacks.square, {"hope": 0}, "hope: expected a share > 0 of the margin at x, or None, got 0"),
+    (attacks.square, {"hope": 0}, r"hope: expected a number > 0 \(a share of the margin at x\), or None, got 0"),
     (attacks.square, {"share": 0}, "share: expected a number above 0 and up to 1, got 0"),
     (partial(attacks.sparse_rs, threat=L0(1)), {"share": 2}, "share: expected a number above 0 and up to 1, got 2"),
     (partial(attacks.spatial, threat=Spatial(1, 1)), {"k": 0}, "k: expected a whole number >= 1, got 0"),
@@ -249,7 +249,7 @@ SETTINGS = [
 ]
 FREE = [
     (attacks.cw, {"searches": 0}, "searches: expected a whole number >= 1, got 0"),
-    (attacks.cw, {"confidence": -1}, "confidence: expected a number of logits >= 0, got -1"),
+    (attacks.cw, {"confidence": -1}, "confidence: expected a number >= 0 in logits, got -1"),
     (attacks.cw, {"weight": 0}, "weight: expected a number > 0"),
     (attacks.penalty, {"weight": torch.ones(3)}, r"weight: expected a number > 0 or a tensor \(7,\)"),
     (attacks.penalty, {"weight": float("nan")}, "weight: expected a number > 0"),

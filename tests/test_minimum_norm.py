@@ -163,7 +163,7 @@ def test_apgd_t_gives_up_the_targets_that_lag_behind(keep, kept):
         (deepfool, {"overshoot": -1}, "overshoot: expected a number >= 0, got -1"),
         (fmn, {"norm": "L3"}, "norm: expected one of L2, Linf, L1, L0, got 'L3'"),
         (fmn, {"steps": -2}, "steps: expected a whole number >= 1, got -2"),
-        (fmn, {"step_size": 0}, "step_size: expected a length > 0, got 0"),
+        (fmn, {"step_size": 0}, "step_size: expected a number > 0, got 0"),
         (partial(apgd, threat=Linf(0.1)), {"steps": 0}, "steps: expected a whole number >= 1, got 0"),
     ],
 )

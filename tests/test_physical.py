@@ -172,8 +172,8 @@ def test_total_variation_makes_a_patch_smoother():
 TRAIN_ERRORS = [
     ({"side": 0}, "side: expected a whole number >= 1"),
     ({"steps": 0}, "steps: expected a whole number >= 1"),
-    ({"step_size": 0}, "step_size: expected a finite number"),
-    ({"tv": -1}, "tv: expected a finite number from 0"),
+    ({"step_size": 0}, "step_size: expected a number"),
+    ({"tv": -1}, "tv: expected a number >= 0"),
     ({"x": torch.rand(3, 20, 30)}, "add the missing dimension"),
 ]
 
@@ -188,7 +188,7 @@ def test_training_refuses_bad_settings(settings, message):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"size": (20, 10)}, "size: expected a finite number from 20"),
+        ({"size": (20, 10)}, "size: expected a number >= 20"),
         ({"degrees": 200}, "degrees: expected"),
         ({"light": 2}, "light: expected"),
         ({"shape": "star"}, "shape: expected"),
@@ -233,7 +233,7 @@ def test_a_closer_view_enlarges_the_middle():
 
 @pytest.mark.parametrize("limits", [{"degrees": -1}, {"scale": 1}, {"shift": math.inf}, {"light": True}])
 def test_views_refuse_bad_limits(limits):
-    with pytest.raises(ValueError, match=f"{next(iter(limits))}: expected a finite number"):
+    with pytest.raises(ValueError, match=f"{next(iter(limits))}: expected a number"):
         Views(**limits)
 
 
@@ -320,9 +320,9 @@ def test_printing_takes_the_nearest_colour():
 PHYSICAL_ERRORS = [
     ({"samples": 0}, "samples: expected a whole number >= 1"),
     ({"steps": -1}, "steps: expected a whole number >= 0"),
-    ({"momentum": 2}, "momentum: expected a finite number from 0 to 1"),
-    ({"tv": -1}, "tv: expected a finite number from 0"),
-    ({"step_size": 0}, "step_size: expected a finite number"),
+    ({"momentum": 2}, "momentum: expected a number from 0 to 1"),
+    ({"tv": -1}, "tv: expected a number >= 0"),
+    ({"step_size": 0}, "step_size: expected a number"),
     ({"palette": [(0, 0)]}, "palette: expected colours of 3 numbers each"),
     ({"palette": [(0, 0, 255)]}, r"palette: expected colours in \[0, 1\]"),
     ({"palette": BLACK_AND_WHITE, "threat": Linf(0.5)}, "palette: expected an L∞ threat of radius 1"),

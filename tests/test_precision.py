@@ -48,6 +48,30 @@ def test_full_precision_is_inside_and_what_was_set_is_set_again():
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.bfloat16
 
 
+def test_a_model_may_set_cudnns_flags_inside():
+    """PyTorch refuses that where convolutions and recurrent layers were set apart from the older switch."""
+    with full_precision(CUDA):
+        with torch.backends.cudnn.flags(enabled=False, allow_tf32=False):
+            assert not torch.backends.cudnn.enabled
+        assert not reduced(CUDA)
+    assert torch.backends.cudnn.allow_tf32
+
+
+def test_what_was_inherited_is_inherited_again():
+    whole, conv = torch.backends, torch.backends.mkldnn.conv
+    before = whole.fp32_precision
+    try:
+        whole.fp32_precision = "tf32"
+        assert reduced(CPU)
+        with full_precision(CPU):
+            assert not reduced(CPU)
+        assert conv.fp32_precision == "tf32"
+        whole.fp32_precision = "ieee"
+        assert conv.fp32_precision == "ieee", "it follows"
+    finally:
+        whole.fp32_precision = before
+
+
 @pytest.mark.parametrize("set_as", ["default", "off", "old switch", "new switch"])
 def test_tf32_is_off_inside_however_it_was_allowed(set_as):
     units = matmul, conv, rnn = torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn

@@ -186,7 +186,7 @@ def test_soft_is_the_log_of_the_mean_softmax(digits):
 @pytest.mark.parametrize(
     ("settings", "match"),
     [
-        ({"sigma": 0}, "sigma: expected a standard deviation > 0 in pixel units, such as 0.25, got 0"),
+        ({"sigma": 0}, r"sigma: expected a number > 0 in pixel units \(a standard deviation, such as 0.25\), got 0"),
         ({"sigma": float("nan")}, "sigma: expected"),
         ({"alpha": 0.0}, "alpha: expected a failure probability in"),
         ({"alpha": 5}, "alpha: expected"),

@@ -133,7 +133,7 @@ def test_one_image_in_one_batch():
         ({"epochs": 0}, "epochs: expected a whole number >= 1, got 0"),
         ({"epochs": 1.5}, "epochs"),
         ({"batch_size": 0}, "batch_size"),
-        ({"max_lr": 0}, "max_lr: expected a learning rate > 0, got 0"),
+        ({"max_lr": 0}, r"max_lr: expected a number > 0 \(a learning rate\), got 0"),
         ({"max_lr": float("nan")}, "max_lr"),
         ({"max_lr": float("inf")}, "max_lr"),
         ({"max_lr": "fast"}, "max_lr"),

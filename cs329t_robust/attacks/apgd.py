@@ -1,15 +1,13 @@
 """Auto-PGD: PGD with momentum that halves each image's own step when the loss stops rising. No step size to tune."""
 
-from numbers import Real
-
 import torch
 from torch import Tensor
 
-from ..contract import Loss, Model, borrowed, check_count, check_inputs, check_logits
+from ..contract import Loss, Model, borrowed, check_count, check_inputs, check_logits, check_number
 from ..losses import cross_entropy, targeted_dlr
 from ..threat import Threat
-from .climbs import State, climb
-from .rows import batched
+from .climbs import climb
+from .rows import batched, rivals
 
 
 @batched
@@ -55,14 +53,10 @@ def apgd(
     """
     x, y = check_inputs(model, x, y, threat)
     sign = -1 if targeted else 1
-
-    def value(logits: Tensor, s: State) -> Tensor:
-        return sign * loss(logits, s.y)
-
-    def broken(logits: Tensor, s: State) -> Tensor:
-        return (logits.argmax(1) == s.y) == targeted
-
-    return climb(model, x, y, y[:, None], threat, steps, restarts, value, broken, drop_broken, 1, seed)
+    return climb(
+        model, x, y, y[:, None], lambda logits, y, _: sign * loss(logits, y), threat=threat, steps=steps,
+        restarts=restarts, targeted=targeted, drop=drop_broken, seed=seed,
+    )  # fmt: skip
 
 
 @batched
@@ -111,22 +105,17 @@ def apgd_t(
     """
     x, y = check_inputs(model, x, y, threat)
     check_count("targets", targets, 1)
-    if isinstance(keep, bool) or not isinstance(keep, Real) or not 0 < keep <= 1:
-        raise ValueError(f"keep: expected a share above 0 and at most 1 (all targets to their end), got {keep!r}")
+    check_number("keep", keep, 0, 1, above=True, unit=" (a share of the targets)")
     with borrowed(model), torch.no_grad():
         goals = strongest(model, x, y, targets)
-
-    def value(logits: Tensor, s: State) -> Tensor:
-        return targeted_dlr(logits, s.y, s.target)
-
-    def broken(logits: Tensor, s: State) -> Tensor:
-        return logits.argmax(1) != s.y
-
-    return climb(model, x, y, goals, threat, steps, restarts, value, broken, drop_broken, keep, seed)
+    return climb(
+        model, x, y, goals, targeted_dlr, threat=threat, steps=steps, restarts=restarts, drop=drop_broken,
+        keep=keep, seed=seed,
+    )  # fmt: skip
 
 
 def strongest(model: Model, x: Tensor, y: Tensor, m: int) -> Tensor:
-    """Return the m classes other than `y` with the largest logits, (n, m), or all of them if there are fewer."""
+    """Return the `rivals` of each image's label."""
     logits = model(x.clone())
     check_logits(logits, x, y)
-    return logits.scatter(1, y[:, None], -torch.inf).topk(min(m, logits.shape[1] - 1), dim=1).indices
+    return rivals(logits, y, m)

@@ -12,7 +12,7 @@ from ..progress import section, tick
 from ..randomness import ImageRandom
 from ..threat import L0, L1, Masked, Threat, radii, rowwise
 from .captured import Repeated, gradients
-from .rows import confirmed, first_rows, looking, select, worth_leaving
+from .rows import broken, confirmed, first_rows, looking, select, worth_leaving
 
 MOMENTUM, RISES = 0.75, 0.75  # alpha and rho of the paper
 SPARSE_EVERY, SPARSER, SHORTEST = 0.04, 1.5, 0.1  # of "Mind the box": how often, by how much, and to what share
@@ -39,10 +39,10 @@ class State:
     halved: Tensor
     best_before: Tensor
     support: Tensor
+    share: Tensor
 
 
-Value = Callable[[Tensor, State], Tensor]  # logits to what is climbed
-Broken = Callable[[Tensor, State], Tensor]  # logits to which climbs have succeeded
+Worth = Callable[[Tensor, Tensor, Tensor], Tensor]  # logits, labels and targets to what is climbed
 
 
 @dataclass
@@ -53,16 +53,16 @@ class Found:
     score: Tensor
     before: Tensor  # the score before the climb that is running
 
-    def succeed(self, s: State, broken: Tensor) -> Tensor:
-        """Return the broken rows of images that had none; those images have succeeded from now on."""
-        new = broken & (self.score[s.image] < torch.inf)
+    def succeed(self, s: State, across: Tensor) -> Tensor:
+        """Return the rows that are `across`, of images that had none; those images have succeeded from now on."""
+        new = across & (self.score[s.image] < torch.inf)
         high = torch.where(new, torch.inf, -torch.inf).to(self.score)
         self.score = self.score.scatter_reduce(0, s.image, high, "amax")
         return new
 
-    def keep(self, model: Model, s: State, broken: Broken) -> None:
-        """Keep the first successful row of each image, before rows leave: what a step cannot do without a wait."""
-        sure = confirmed(model, s.best, s.won, lambda logits, rows: broken(logits, select(s, rows)))
+    def keep(self, model: Model, s: State, targeted: bool) -> None:
+        """Keep the first successful row of each image. Called where rows leave, not at each step: a host would wait."""
+        sure = confirmed(model, s.best, s.y, s.won, targeted)
         if sure is not s.won:
             unsure = s.image[s.won & ~sure]
             self.score[unsure] = self.before[unsure]
@@ -79,11 +79,11 @@ class Found:
 
 
 def checkpoints(steps: int) -> list[int]:
-    """Return the steps after which APGD looks back: 0.22, 0.41, 0.57, … of the budget (the paper's section 3.1)."""
-    before, now, marks = 0.0, 0.22, []
-    while now < 1:
-        marks.append(max(1, round(now * steps + 0.499)))
-        before, now = now, now + max(now - before - 0.03, 0.06)
+    """Return the steps after which APGD looks back: 22, 41, 57, …% of the budget, rounded up (the paper's 3.1)."""
+    before, now, marks = 0, 22, []
+    while now < 100:
+        marks.append(-(-now * steps // 100))
+        before, now = now, now + max(now - before - 3, 6)
     return marks
 
 
@@ -102,13 +102,14 @@ def climb(
     x: Tensor,
     y: Tensor,
     goals: Tensor,
+    worth: Worth,
+    *,
     threat: Threat,
     steps: int,
     restarts: int,
-    value: Value,
-    broken: Broken,
+    targeted: bool = False,
     drop: bool,
-    keep: float,
+    keep: float = 1,
     seed: int,
 ) -> Tensor:
     """Climb from a new random start as often as asked, on the images that still stand if `drop`.
@@ -124,14 +125,13 @@ def climb(
     with borrowed(model):
         low = x.new_full((len(x),), -torch.inf)
         found, random = Found(x.clone(), low, low), ImageRandom(seed, x)
-        todo = torch.arange(len(x), device=x.device)
+        todo, m = torch.arange(len(x), device=x.device), goals.shape[1]
         for restart in range(restarts):
-            image = todo.repeat_interleave(goals.shape[1])
-            row = torch.arange(len(todo), device=x.device).repeat_interleave(goals.shape[1])
-            start = threat.select(todo).sample(x[todo], random)[row]
+            image = todo.repeat_interleave(m)
+            start = threat.select(todo).sample(x[todo], random).repeat_interleave(m, 0)
             s = _begin(image, x[image], y[image], goals[todo].flatten(), threat.select(image), start)
             with section(restart / restarts, (restart + 1) / restarts):
-                _once(model, s, found, steps, value, broken, drop, kept)
+                _once(model, s, found, worth, steps, targeted, drop, kept)
             if drop:
                 standing = found.score[todo] < torch.inf
                 todo, random = todo[standing], random.select(standing)
@@ -161,60 +161,61 @@ def _begin(image: Tensor, x: Tensor, y: Tensor, target: Tensor, threat: Threat, 
         halved=~no,
         best_before=low,
         support=torch.full_like(eps, x[0].numel()),
+        share=torch.full_like(eps, 0.2),
     )
 
 
 def _once(
-    model: Model, s: State, found: Found, steps: int, value: Value, broken: Broken, drop: bool, kept: dict[int, int]
+    model: Model, s: State, found: Found, worth: Worth, steps: int, targeted: bool, drop: bool, kept: dict[int, int]
 ) -> None:
     """Run one climb; rows leave the batch once their image is broken, if `drop`, and where it keeps only the best."""
     sparse = isinstance(s.threat.ball, L1)
     every = max(1, int(SPARSE_EVERY * steps))
-    marks = set(range(every, steps, every)) if sparse else set(checkpoints(steps))
-    halvings, since = checkpoints(steps), 0
-    found.before = found.score.clone()
-    share, shrinking = torch.full_like(s.step, 0.2), drop or bool(kept)
+    looks, since = set(checkpoints(steps)), 0
+    marks = range(every, steps, every) if sparse else looks
+    found.before, shrinking = found.score.clone(), drop or bool(kept)
 
-    def ask(s: State, calls: int) -> Repeated:
-        return gradients(model, s.y, lambda logits, _: value(logits, s), calls, shrinking)
+    def gradients_of(s: State, calls: int) -> Repeated:
+        return gradients(model, s.y, lambda logits, y: worth(logits, y, s.target), calls, shrinking)
 
-    gradient, project = ask(s, steps), s.threat.onto(s.x)
+    gradient, project = gradients_of(s, steps), s.threat.onto(s.x)
     for i in range(steps):
         tick(i / steps, lambda: int((found.score == torch.inf).sum()))
         grad, logits = gradient(s.now, check=i == 0)
-        worth = value(logits, s).to(s.x.dtype)
-        new = found.succeed(s, broken(logits, s))
-        s.rises, s.loss, since = s.rises + (worth > s.loss), worth, since + 1
-        better = new | ((worth > s.best_loss) & ~s.won)  # a success stays the best
+        loss = worth(logits, s.y, s.target).to(s.x.dtype)
+        new = found.succeed(s, broken(logits, s.y, targeted))
+        s.rises, s.loss, since = s.rises + (loss > s.loss), loss, since + 1
+        better = new | ((loss > s.best_loss) & ~s.won)  # a success stays the best
         s.won = s.won | new
         s.best = torch.where(rowwise(better, s.x), s.now, s.best)
         s.best_grad = torch.where(rowwise(better, s.x), grad, s.best_grad)
-        s.best_loss = torch.where(better, worth, s.best_loss)
+        s.best_loss = torch.where(better, loss, s.best_loss)
         if looking(s.x.device, i) and reduced(s.x.device):
-            found.keep(model, s, broken)
+            found.keep(model, s, targeted)
         if i in marks and sparse:
-            grad, share = _sparser(s, grad)
+            grad = _sparser(s, grad)
         elif i in marks:
             grad, since = _look_back(s, since, grad), 0
         keep = found.score[s.image] < torch.inf if drop else torch.ones_like(better)
         if i in kept:  # who is given up must not depend on the batch
             keep &= _rank(s) < kept[i]
-        if i in kept or (drop and worth_leaving(keep, 0 if i in halvings else i, steps - i - 1)):
-            found.keep(model, s, broken)
+        # as if at step 0 where it looks back: there a GPU looks, too, at how many are done
+        if i in kept or (drop and worth_leaving(keep, 0 if i in looks else i, steps - i - 1)):
+            found.keep(model, s, targeted)
             keep = keep.nonzero().flatten()
-            s, grad, share = select(s, keep), grad[keep], share[keep]
-            gradient, project = ask(s, steps - i - 1), s.threat.onto(s.x)
+            s, grad = select(s, keep), grad[keep]
+            gradient, project = gradients_of(s, steps - i - 1), s.threat.onto(s.x)
         if not len(s.image):
             return
         if sparse:
-            s.now = project(s.now + _sparse_step(s, grad, share))
+            s.now = project(s.now + _sparse_step(s, grad))
             continue
         ahead = project(s.threat.ascend(s.x, s.now, grad, s.step))
         if i:
             pace = s.now - s.last
             ahead = project(s.now.lerp(ahead, MOMENTUM).add_(pace, alpha=1 - MOMENTUM))
         s.last, s.now = s.now, ahead
-    found.keep(model, s, broken)
+    found.keep(model, s, targeted)
     found.fail(s)
 
 
@@ -235,22 +236,22 @@ def _rank(s: State) -> Tensor:
     return torch.empty_like(order).scatter(0, order, torch.arange(len(order), device=order.device) - first)
 
 
-def _sparser(s: State, grad: Tensor) -> tuple[Tensor, Tensor]:
+def _sparser(s: State, grad: Tensor) -> Tensor:
     """Adapt to how sparse the best point is: a sparser one starts again from there, with the full step."""
     support = (s.best != s.x).flatten(1).sum(1).to(s.x.dtype)
     sparser, full = support / s.support < 0.95, radii(s.threat.eps, s.x)
     s.step = torch.where(sparser, full, (s.step / SPARSER).maximum(SHORTEST * full))
-    s.support = support.clamp_min(1)
+    s.support, s.share = support.clamp_min(1), support / s.x[0].numel() / SPARSER
     s.now = torch.where(rowwise(sparser, s.x), s.best, s.now)
-    return torch.where(rowwise(sparser, s.x), s.best_grad, grad), support / s.x[0].numel() / SPARSER
+    return torch.where(rowwise(sparser, s.x), s.best_grad, grad)
 
 
-def _sparse_step(s: State, grad: Tensor, share: Tensor) -> Tensor:
-    """Return a step of L1 length `s.step` along the signs of the steepest `share` of the pixels."""
+def _sparse_step(s: State, grad: Tensor) -> Tensor:
+    """Return a step of L1 length `s.step` along the signs of the steepest `s.share` of the pixels."""
     if isinstance(s.threat, Masked):
         grad = grad.where(s.threat.mask, 0)
     steep = grad.abs().flatten(1)
-    place = ((1 - share) * steep.shape[1]).long().clamp(0, steep.shape[1] - 1)
+    place = ((1 - s.share) * steep.shape[1]).long().clamp(0, steep.shape[1] - 1)
     least = steep.sort(1).values.gather(1, place[:, None])
     sign = grad.sign().where(grad == grad, grad) * (grad.abs() >= rowwise(least, grad))
     return sign * rowwise(s.step / sign.abs().flatten(1).sum(1).clamp_min(1), grad)

@@ -47,7 +47,7 @@ def fab_t(
 
     Parameters
     ----------
-    model, x, y, seed
+    model, x, y
         As in `pgd`; `y` are the true labels, and any other class is a success.
     threat : Linf, L2 or L1
         An image is done once an adversarial example within this radius has been met.
@@ -55,6 +55,8 @@ def fab_t(
         Gradients towards each target.
     targets : int >= 1
         Classes aimed at, by descending logit at x, all in one batch; fewer where the model has fewer.
+    seed : int
+        With 0 every walk starts at x, with another at a random point of the threat, by the seed and the image's pixels.
 
     Returns
     -------
@@ -84,7 +86,7 @@ def fab_t(
         start = threat.sample(x, ImageRandom(seed, x))[image] if seed else x[image]
         best, near = x.clone(), torch.full_like(x[:, 0, 0, 0], torch.inf)
         s = State(image, x[image], y[image], goals.flatten(), threat.select(image), start, start, near[image])
-        gradient = _ask(model, s, steps)
+        gradient = _gradients(model, s, steps)
         for i in range(steps):
             tick(i / steps, lambda: int((near <= threat.eps).sum()))  # noqa: B023
             grad, logits = gradient(s.now, check=i == 0)
@@ -95,17 +97,19 @@ def fab_t(
             s.now = torch.where(rowwise(broken, s.x), s.x + BACK * (s.now - s.x), s.now)
             standing = near[s.image] > s.threat.eps
             if worth_leaving(standing, i, steps - i - 1):
+                check_finite(s.now)
                 _keep(s, best, near)
                 s = select(s, standing)
-                gradient = _ask(model, s, steps - i - 1)
+                gradient = _gradients(model, s, steps - i - 1)
             if not len(s.image):
                 break
+        check_finite(s.now)
         _keep(s, best, near)
         _pull_back(model, x, y, threat, best, near)
     return check_finite(torch.where(rowwise(near <= threat.eps, x), best, x))
 
 
-def _ask(model: Model, s: State, calls: int) -> Repeated:
+def _gradients(model: Model, s: State, calls: int) -> Repeated:
     return gradients(model, s.y, lambda logits, _: _lead(logits, s), calls, True)
 
 

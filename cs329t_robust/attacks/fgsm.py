@@ -25,7 +25,7 @@ def fgsm(
     x : Tensor (n, c, h, w), float in [0, 1]
     y : Tensor (n,), integer
         True labels; with `targeted`, the labels to reach.
-    threat : Linf or L2
+    threat : Linf, L2, L1 or L0, or one of them `Masked`
         Its `eps` may be a tensor (n,): one radius for each image.
     targeted : bool
         Descend the loss towards `y` instead of climbing away from it.

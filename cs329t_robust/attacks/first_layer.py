@@ -57,6 +57,7 @@ def _fits(x: Tensor, weight: Tensor, *sizes: Size | str) -> bool:
         type(x) is Tensor
         and type(weight) in (Tensor, nn.Parameter)
         and x.requires_grad
+        and x.numel() > 0
         and x.ndim == weight.ndim == 4
         and x.dtype == weight.dtype == torch.float32
         and x.device.type == weight.device.type == "cpu"

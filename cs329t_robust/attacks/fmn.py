@@ -5,20 +5,19 @@ import math
 import torch
 from torch import Tensor
 
-from ..contract import Model, borrowed, check_count, check_finite, check_inputs, full_precision
-from ..losses import cross_entropy, margin
+from ..contract import Model, borrowed, check_count, check_finite, check_inputs, check_number, full_precision
+from ..losses import cross_entropy, margin, past
 from ..progress import tick
-from ..threat import L0, L1, L2, Ball, Linf, rowwise, unit
+from ..threat import L0, L1, L2, Linf, rowwise, unit
 from .captured import gradients
-from .nearest import Nearest
-from .queries import lead
+from .deepfool import NORMS, to_nearest_boundary
+from .nearest import Nearest, across
 from .rows import batched
 
 BALLS = {"L2": L2, "Linf": Linf, "L1": L1, "L0": L0}
 START = {"L2": 1.0, "Linf": 0.1, "L1": 5.0, "L0": 5.0}  # first radii
 STEP = {"L2": 3.0, "Linf": 1.0, "L1": 2.0, "L0": 2.0}
-GAMMA, BISECTIONS = 0.05, 10
-CLEAR = 1e-4  # margin of the logits by which a boundary must be crossed, so that rounding cannot undo it
+GAMMA = 0.05
 
 
 @batched
@@ -41,7 +40,9 @@ def fmn(
     norm : "L2", "Linf", "L1" or "L0"
         What is to be small; L0 counts pixels.
     steps : int >= 1
-        Gradients; 100 is plenty for small networks.
+        Gradients; in L2 and L∞ 100 is plenty for small networks. In L1 and L0 a network trained in L∞ takes 400: on
+        `mnist_pgd` the median falls from 8.2 to 5.1 and from 36 pixels to 24. The first step of an untargeted search
+        in L2 or L∞ takes nine more.
     step_size : float > 0, optional
         Length of the first step, in L2 units for L2 and as a share of the current radius for the others; it falls to
         a hundredth along a cosine. 3 for L2, 1 for Linf and 2 for L1 and L0 when not given.
@@ -63,6 +64,9 @@ def fmn(
     radius changes by a constant 5%, and the second half climbs cross-entropy instead of the margin: with the published
     settings most images of an adversarially trained network stayed unbroken.
 
+    In L2 and L∞ the first step goes, as DeepFool's does, to the nearest of the linear boundaries to nine other classes,
+    so that the search does not settle at the class with the second largest logit where another one is nearer.
+
     After the last step the radius at which each result is projected back towards x is bisected, which the paper does
     not do: ten more forward passes, and never a worse result. Projections are exact for the ball and the box together
     (L1, Linf, L0), where the paper clips after projecting.
@@ -72,13 +76,12 @@ def fmn(
     Pintor et al. 2021, "Fast minimum-norm adversarial attacks through adaptive norm constraints", arXiv:2102.12827.
     Rony et al. 2019, "Decoupling direction and norm", arXiv:1811.09600, is its forerunner in L2.
     """
-    if norm not in BALLS:
+    if not isinstance(norm, str) or norm not in BALLS:
         raise ValueError(f"norm: expected one of {', '.join(BALLS)}, got {norm!r}")
-    x, y = check_inputs(model, x, y, Linf(0.0))
+    x, y = check_inputs(model, x, y)
     check_count("steps", steps, 1)
     step_size = STEP[norm] if step_size is None else step_size
-    if not (0 < step_size < math.inf):
-        raise ValueError(f"step_size: expected a length > 0, got {step_size}")
+    check_number("step_size", step_size, 0, above=True)
     ball = BALLS[norm](0.0)
     with borrowed(model), full_precision(x.device):  # a nearest point is no matter of rounding
         now, best = x, Nearest(x)
@@ -89,8 +92,7 @@ def fmn(
             if i in (0, half):
                 gradient = gradients(model, y, cross_entropy if i == half else margin, half, False)
             grad, logits = gradient(now, check=i == 0)
-            value = -margin(logits, y) if targeted else margin(logits, y)
-            valid = value > CLEAR
+            valid = across(logits, y, targeted) if i else past(logits, y, targeted) > 0  # x is classified as it stands
             best.offer(now, ball.distance(x, now), valid)
             eps = _radius(norm, eps, best.distance, valid)
             here, length = ball.at(eps), step_size * (0.01 + 0.99 * decay)
@@ -98,7 +100,10 @@ def fmn(
             if norm == "L2":  # out to the sphere, not only back to it
                 ahead = x + rowwise(eps, x) * unit(ahead - x)
             now = here.project(x, ahead)
-        _bisect(model, x, y, ball, best, targeted)
+            if i == 0 and not targeted and norm in NORMS:
+                now = to_nearest_boundary(model, x, y, norm)
+                eps = ball.distance(x, now)
+        best.pull(model, x, y, ball, targeted)
     return check_finite(torch.where(rowwise(best.distance.isfinite(), x), best.x, now))
 
 
@@ -109,15 +114,3 @@ def _radius(norm: str, eps: Tensor, best: Tensor, valid: Tensor) -> Tensor:
         inside = inside.floor().minimum(torch.minimum(eps, best) - 1).clamp_min(0)
         outside = outside.floor().maximum(eps + 1)
     return torch.where(valid, inside, outside)
-
-
-def _bisect(model: Model, x: Tensor, y: Tensor, ball: Ball, best: Nearest, targeted: bool) -> None:
-    """Pull each result towards x by projecting it at smaller radii, as near as it stays adversarial."""
-    low, high, end = torch.zeros_like(best.distance), best.distance, best.x
-    reached = best.distance.isfinite()
-    for _ in range(BISECTIONS):
-        middle = ((low + high) / 2).where(reached, 0)
-        point = ball.at(middle).project(x, end)
-        valid = reached & (lead(model, point, y, targeted) > CLEAR)
-        best.offer(point, ball.distance(x, point), valid)
-        low, high = torch.where(valid, low, middle), torch.where(valid, middle, high)

@@ -6,7 +6,7 @@ from weakref import WeakValueDictionary
 import torch
 from torch import Tensor
 
-from ..contract import Loss, Model, check_logits, reduced
+from ..contract import Loss, Model, check_logits, check_losses, reduced
 from .first_layer import first_layer
 
 NO_GRADIENT = (
@@ -34,7 +34,7 @@ class Marked:
 _rigid = Marked()
 
 
-def ask(model: Model, x: Tensor) -> Tensor:
+def logits_of(model: Model, x: Tensor) -> Tensor:
     """Return the model's logits for a copy of `x`: one that works in place spoils nobody's images.
 
     On a GPU at reduced precision colour images are handed over channels last, as tensor cores read them; a model that
@@ -58,17 +58,21 @@ def input_gradient(model: Model, x_adv: Tensor, y: Tensor, loss: Loss, *, check:
     for it in the first step only. Logits of a lower precision than the images' are raised to it before the loss.
     """
     x_adv = x_adv.detach().requires_grad_()
-    logits = ask(model, x_adv)
+    logits = logits_of(model, x_adv)
     if check:
         check_logits(logits, x_adv, y)
     logits = logits.to(x_adv.dtype)
     losses = loss(logits, y)
-    if check and losses.shape != y.shape:
-        raise ValueError(
-            f"loss: expected one value per image, shape {tuple(y.shape)}, got {tuple(losses.shape)}; "
-            "use reduction='none'"
-        )
-    (grad,) = torch.autograd.grad(losses.sum(), x_adv, allow_unused=True) if losses.requires_grad else (None,)
+    if check:
+        check_losses(losses, y)
+    return slope(losses.sum(), x_adv).contiguous(), logits.detach()
+
+
+def slope(value: Tensor, x: Tensor, *, again: bool = False) -> Tensor:
+    """Return the gradient of the number `value` to `x`, or raise a ValueError; `again` keeps the graph for another."""
+    grad = None
+    if value.requires_grad:
+        (grad,) = torch.autograd.grad(value, x, retain_graph=again, allow_unused=True)
     if grad is None:
         raise ValueError(NO_GRADIENT)
-    return grad.contiguous(), logits.detach()
+    return grad

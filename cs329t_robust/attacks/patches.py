@@ -9,12 +9,24 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..contract import Loss, Model, borrowed, check_count, check_finite, check_images, check_inputs, check_logits
+from ..contract import (
+    Loss,
+    Model,
+    borrowed,
+    check_count,
+    check_finite,
+    check_flag,
+    check_function,
+    check_images,
+    check_inputs,
+    check_logits,
+    check_losses,
+    check_number,
+)
 from ..losses import cross_entropy
-from ..threat import Linf
-from .gradient import NO_GRADIENT, ask
+from ..threat import sampling_grid, turn_back
+from .gradient import logits_of, slope
 from .physical import total_variation
-from .views import in_range, turn_back
 
 Each = float | Tensor  # one number for all pictures, or a tensor (n,) with one for each
 
@@ -69,8 +81,7 @@ def place(
     lengths = torch.tensor([width, height]).to(x)
     grown = turn_back(angle, height, width) * (lengths[:, None] / size.view(-1, 1, 1))
     offset = torch.stack([2 * across / width - 1, 2 * down / height - 1], 1)
-    theta = torch.cat([grown, -(grown @ offset[:, :, None])], 2)
-    grid = F.affine_grid(theta, [n, 1, height, width], align_corners=False)
+    grid = sampling_grid(grown, offset, height, width)
     sheet = torch.cat([patch.to(x), torch.ones_like(patch[:1]).to(x)]) * outline(side, shape).to(x)
     pasted = F.grid_sample(sheet.expand(n, -1, -1, -1), grid, mode="bilinear", align_corners=False)
     colour, cover = pasted[:, :-1], pasted[:, -1:]
@@ -107,11 +118,13 @@ class Placements:
     shape: str = "round"
 
     def __post_init__(self) -> None:
+        if not isinstance(self.size, tuple | list) or len(self.size) != 2:
+            raise ValueError(f"size: expected a pair (least, most) of pixels, got {self.size!r}")
         least, most = self.size
-        in_range("size", least, 1.0, math.inf)
-        in_range("size", most, least, math.inf)
-        in_range("degrees", self.degrees, 0.0, 180.0)
-        in_range("light", self.light, 0.0, 1.0)
+        check_number("size", least, 1)
+        check_number("size", most, least)
+        check_number("degrees", self.degrees, 0, 180)
+        check_number("light", self.light, 0, 1)
         _check_shape(self.shape)
 
     def __call__(self, x: Tensor, patch: Tensor, generator: torch.Generator) -> Tensor:
@@ -177,13 +190,17 @@ def train_patch(
     ----------
     Brown et al. 2017, "Adversarial patch", arXiv:1712.09665, section 2.
     """
-    x, y = check_inputs(model, x, y, Linf(0.0))
+    x, y = check_inputs(model, x, y)
     for name, count in (("side", side), ("steps", steps), ("batch_size", batch_size)):
         check_count(name, count, 1)
     check_count("seed", seed, 0)
-    in_range("step_size", step_size, torch.finfo(x.dtype).tiny, math.inf)
-    in_range("tv", tv, 0, math.inf)
+    check_number("step_size", step_size, 0, above=True)
+    check_number("tv", tv, 0)
+    check_function("loss", loss, "cross_entropy")
+    check_flag("targeted", targeted)
     placements = Placements() if placements is None else placements
+    if not isinstance(placements, Placements):
+        raise ValueError(f"placements: expected Placements(size=(40, 100)), got {placements!r}")
     generator = torch.Generator().manual_seed(seed)
     inside = outline(side, placements.shape).to(x.device)
     with borrowed(model):
@@ -191,14 +208,15 @@ def train_patch(
         optimiser = torch.optim.Adam([patch], lr=step_size)
         for step in range(steps):
             rows = torch.randint(len(x), (batch_size,), generator=generator).to(x.device)
-            logits = ask(model, placements(x[rows], patch, generator))
+            logits = logits_of(model, placements(x[rows], patch, generator))
             if not step:
                 check_logits(logits, x[rows], y)
-            mean = loss(logits, y[rows]).mean()
-            if not mean.requires_grad:
-                raise ValueError(NO_GRADIENT)
-            cost = (mean if targeted else -mean) + tv * total_variation(patch[None], inside).sum()
-            (patch.grad,) = torch.autograd.grad(cost, patch)
+            losses = loss(logits, y[rows])
+            check_losses(losses, rows)
+            mean = losses.mean()
+            patch.grad = slope(mean if targeted else -mean, patch)
+            if tv:
+                patch.grad += tv * slope(total_variation(patch[None], inside).sum(), patch)
             optimiser.param_groups[0]["lr"] = step_size * (0.5 + 0.5 * math.cos(math.pi * step / steps))
             optimiser.step()
             patch.data.clamp_(0, 1)
@@ -226,11 +244,11 @@ def _check_patch(x: Tensor, patch: Tensor) -> None:
 
 def _each(name: str, value: Each, x: Tensor) -> Tensor:
     """Return one number for each picture, (n,)."""
-    if isinstance(value, Tensor) and value.numel() in (1, len(x)) and value.ndim <= 1:
+    if isinstance(value, Tensor) and value.numel() in (1, len(x)) and value.ndim <= 1 and bool(value.isfinite().all()):
         return value.to(x).expand(len(x))
     if isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value):
         return torch.full_like(x[:, 0, 0, 0], float(value), requires_grad=False)
-    got = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else repr(value)
+    got = f"shape {tuple(value.shape)}, {value}" if isinstance(value, Tensor) else repr(value)
     raise ValueError(f"{name}: expected a finite number or a tensor ({len(x)},), got {got}")
 
 

@@ -1,18 +1,20 @@
 """The lecture's relaxation, min d(x, x') + λ·penalty, and Carlini & Wagner's search for the λ of each image."""
 
-import math
+from math import cos, pi
 from numbers import Real
 
 import torch
 from torch import Tensor
 
-from ..contract import Loss, Model, borrowed, check_count, check_finite, check_inputs, full_precision
-from ..losses import margin, squared_penalty
+from ..contract import Loss, Model, borrowed, check_count, check_finite, check_inputs, check_number, full_precision
+from ..losses import past, squared_penalty
 from ..progress import section, tick
-from ..threat import Linf, rowwise
+from ..threat import L2, rowwise
 from .captured import gradients
 from .nearest import Nearest
 from .rows import batched
+
+LAST_STEP = 0.1  # share of the learning rate with which a search for c ends
 
 
 @batched
@@ -56,9 +58,9 @@ def penalty(
     Szegedy et al. 2014, "Intriguing properties of neural networks", arXiv:1312.6199, section 4.1 (the form with
     cross-entropy, by L-BFGS).
     """
-    x, y = check_inputs(model, x, y, Linf(0.0))
+    x, y = check_inputs(model, x, y)
     check_count("steps", steps, 1)
-    _check_rate(step_size)
+    check_number("step_size", step_size, 0, above=True, unit=" in pixel values")
     weight = _check_weight(weight, x)
     sign = 1 if targeted else -1
     with borrowed(model):
@@ -86,7 +88,7 @@ def cw(
     model, x, y, targeted
         As in `pgd`. An image that is already misclassified (or at its target) comes back unchanged.
     steps : int >= 1
-        Gradients for each c.
+        Steps for each c; one more gradient sees where the last one led.
     searches : int >= 1
         Values of c tried for each image: tenfold until one succeeds, then by bisection.
     weight : float > 0
@@ -94,13 +96,13 @@ def cw(
     confidence : float >= 0
         How far, in logits, the result should lie past the boundary.
     step_size : float > 0
-        Adam's learning rate, in pixel values.
+        Adam's first learning rate, in pixel values; it falls to a tenth.
 
     Returns
     -------
     Tensor (n, c, h, w)
-        Detached, in [0, 1]: the nearest adversarial example met. Where none was, the last point tried, still
-        classified as `y`: count successes by classifying the result.
+        Detached, in [0, 1]: the nearest adversarial example met. Where none was, the last point tried, which may
+        lack only the confidence: count successes by classifying the result.
 
     Raises
     ------
@@ -110,36 +112,35 @@ def cw(
     Notes
     -----
     The paper keeps pixels in the box by a tanh, under which a pixel at exactly 0 or 1 has no gradient and can never
-    move (83% of MNIST's). Here each step is clipped to the box instead.
+    move (83% of MNIST's). Here each step is clipped to the box instead, steps become shorter, and the result is pulled
+    back towards x as far as it still succeeds.
 
     References
     ----------
     Carlini & Wagner 2017, "Towards evaluating the robustness of neural networks", arXiv:1608.04644, section VI.A.
     """
-    x, y = check_inputs(model, x, y, Linf(0.0))
+    x, y = check_inputs(model, x, y)
     check_count("steps", steps, 1)
     check_count("searches", searches, 1)
-    _check_rate(step_size)
+    check_number("step_size", step_size, 0, above=True, unit=" in pixel values")
     c = _check_weight(weight, x).expand(len(x)).clone()
-    if not 0 <= confidence < math.inf:
-        raise ValueError(f"confidence: expected a number of logits >= 0, got {confidence!r}")
+    check_number("confidence", confidence, 0, unit=" in logits")
     low, high = torch.zeros_like(c), torch.full_like(c, torch.inf)
     best = Nearest(x)
+
+    def hinge(logits: Tensor, y: Tensor) -> Tensor:
+        return c * (confidence - past(logits, y, targeted)).clamp_min(0)
+
     with borrowed(model), full_precision(x.device):  # a nearest point is no matter of rounding
         for search in range(searches):
-            before = best.distance
-
-            def hinge(z: Tensor, y: Tensor) -> Tensor:
-                lead = margin(z, y) if targeted else -margin(z, y)
-                return c * (lead + confidence).clamp_min(0)  # noqa: B023
-
             here = Nearest(x)
             with section(search / searches, (search + 1) / searches):
-                last = _descend(model, x, y, hinge, steps, step_size, here, targeted, confidence)
-            best.offer(here.x, here.distance, here.distance < before)
+                last = _descend(model, x, y, hinge, steps, step_size, here, targeted, confidence, LAST_STEP)
             reached = here.distance.isfinite()
+            best.offer(here.x, here.distance, reached)
             low, high = torch.where(reached, low, c), torch.where(reached, torch.minimum(high, c), high)
             c = torch.where(high.isfinite(), (low + high) / 2, 10 * c)
+        best.pull(model, x, y, L2(0.0), targeted, confidence)
     return check_finite(torch.where(rowwise(best.distance.isfinite(), x), best.x, last))
 
 
@@ -153,8 +154,12 @@ def _descend(
     nearest: Nearest | None,
     targeted: bool,
     confidence: float = 0.0,
+    last: float = 1.0,
 ) -> Tensor:
-    """Minimise ‖x' − x‖₂² + toll by Adam, clipped to the box; offer every adversarial point met to `nearest`."""
+    """Minimise ‖x' − x‖₂² + toll by Adam, clipped to the box; offer every adversarial point met to `nearest`.
+
+    The learning rate falls along a cosine to the share `last`.
+    """
     now = x.clone()
     adam = torch.optim.Adam([now], lr=step_size)
     gradient = gradients(model, y, toll, steps, False)
@@ -162,21 +167,15 @@ def _descend(
         tick(i / (steps + 1), lambda: 0 if nearest is None else int(nearest.distance.isfinite().sum()))
         grad, logits = gradient(now, check=i == 0)
         if nearest is not None:
-            lead = margin(logits, y)
-            lead = -lead if targeted else lead
+            lead = past(logits, y, targeted)
             nearest.offer(now, (now - x).flatten(1).norm(dim=1), (lead > 0) & (lead >= confidence))
         if i == steps:
             break
         now.grad = grad + 2 * (now - x)
+        adam.param_groups[0]["lr"] = step_size * (last + (1 - last) * (1 + cos(pi * i / steps)) / 2)
         adam.step()
-        with torch.no_grad():
-            now.clamp_(0, 1)
+        now.clamp_(0, 1)
     return now.detach()
-
-
-def _check_rate(step_size: float) -> None:
-    if isinstance(step_size, bool) or not isinstance(step_size, Real) or not 0 < step_size < math.inf:
-        raise ValueError(f"step_size: expected a number > 0 in pixel values, got {step_size!r}")
 
 
 def _check_weight(weight: float | Tensor, x: Tensor) -> Tensor:

@@ -1,18 +1,26 @@
 """Projected gradient descent: many small steps, each put back into the threat."""
 
-import math
-from numbers import Real
-
 import torch
 from torch import Tensor
 
-from ..contract import Loss, Model, borrowed, check_count, check_finite, check_inputs, check_logits, full_precision
+from ..contract import (
+    Loss,
+    Model,
+    borrowed,
+    check_count,
+    check_finite,
+    check_inputs,
+    check_logits,
+    check_losses,
+    check_number,
+    full_precision,
+)
 from ..losses import cross_entropy
 from ..progress import section, tick
 from ..randomness import ImageRandom
 from ..threat import Threat, rowwise
 from .captured import gradients
-from .rows import batched, confirmed, looking, worth_leaving
+from .rows import batched, broken, confirmed, looking, worth_leaving
 
 
 @batched
@@ -42,7 +50,7 @@ def pgd(
     x : Tensor (n, c, h, w), float in [0, 1]
     y : Tensor (n,), integer
         True labels; with `targeted`, the labels to reach.
-    threat : Linf or L2
+    threat : Linf, L2, L1 or L0, or one of them `Masked`
         Its `eps` may be a tensor (n,): one radius for each image.
     steps : int >= 0
         Gradient steps of each restart; 0 returns the start.
@@ -88,9 +96,10 @@ def pgd(
     check_count("restarts", restarts, 1)
     if restarts > 1 and not random_start:
         raise ValueError(f"restarts: expected 1 without a random start (all would be equal), got {restarts}")
-    if isinstance(momentum, bool) or not isinstance(momentum, Real) or not 0 <= momentum <= 1:
-        raise ValueError(f"momentum: expected a number from 0 to 1, got {momentum!r}")
+    check_number("momentum", momentum, 0, 1)
     step_size = _checked_step_size(step_size, threat, steps, x)
+    if not isinstance(generator, torch.Generator | None):
+        raise ValueError(f"generator: expected a torch.Generator, got {generator!r}; a number goes into seed")
     if generator is None:
         check_count("seed", seed, 0)
         generator = ImageRandom(seed, x)
@@ -143,9 +152,6 @@ def _climb(
     gone = torch.zeros_like(fallen)  # the same for the rows in the batch; `fallen` learns of it when they leave
     rows, pace, tiny = torch.arange(len(x), device=x.device), torch.zeros_like(x), torch.finfo(x.dtype).tiny
 
-    def broken(logits: Tensor, rows: Tensor | slice = slice(None)) -> Tensor:
-        return (logits.argmax(1) == y[rows]) == targeted
-
     if not steps:
         with torch.no_grad():
             check_logits(model(x_adv.clone()), x, y)
@@ -154,8 +160,8 @@ def _climb(
         tick(step / steps, lambda: int(fallen.index_copy(0, rows, gone).sum()))  # noqa: B023
         grad, logits = gradient(x_adv, check=step == 0)
         if drop_broken:
-            gone = gone | broken(logits)
-            gone = confirmed(model, x_adv, gone, broken) if looking(x.device, step) else gone
+            gone = gone | broken(logits, y, targeted)
+            gone = confirmed(model, x_adv, y, gone, targeted) if looking(x.device, step) else gone
             if worth_leaving(~gone, step, steps - step - 1):
                 done[rows], fallen[rows] = x_adv, gone
                 keep = (~gone).nonzero().flatten()
@@ -171,7 +177,7 @@ def _climb(
             grad = pace
         ahead = project(threat.ascend(x, x_adv, -grad if targeted else grad, step_size))
         x_adv = torch.where(rowwise(gone, x), x_adv, ahead) if drop_broken else ahead
-    done[rows], fallen[rows] = x_adv, confirmed(model, x_adv, gone, broken)
+    done[rows], fallen[rows] = x_adv, confirmed(model, x_adv, y, gone, targeted)
     return done, fallen
 
 
@@ -183,8 +189,9 @@ def _score(model: Model, x_adv: Tensor, y: Tensor, loss: Loss, targeted: bool, f
         with torch.no_grad(), full_precision(x_adv.device):
             logits = model(x_adv[rows])
             losses = loss(logits, y[rows]).to(x_adv.dtype)
-            broken = (logits.argmax(1) == y[rows]) == targeted
-            score[rows] = torch.where(broken, torch.inf, -losses if targeted else losses)
+            check_losses(losses, rows)
+            losses = -losses if targeted else losses
+            score[rows] = torch.where(broken(logits, y[rows], targeted), torch.inf, losses)
     return score
 
 
@@ -201,6 +208,5 @@ def _checked_step_size(given: float | Tensor | None, threat: Threat, steps: int,
         if not bool((given.isfinite() & (given > 0)).all()):
             raise ValueError("step_size: expected every step finite and > 0, got one zero, negative, infinite or NaN")
         return given.detach().to(x.dtype).flatten().expand(len(x))
-    if isinstance(given, bool) or not isinstance(given, Real) or not (math.isfinite(given) and given > 0):
-        raise ValueError(f"step_size: expected a number > 0 in pixel units of [0, 1], e.g. 2/255, got {given!r}")
+    check_number("step_size", given, 0, above=True, unit=" in pixel units of [0, 1], such as 2/255")
     return float(given)

@@ -6,13 +6,25 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ..contract import Loss, Model, borrowed, check_count, check_finite, check_inputs, check_logits
+from ..contract import (
+    Loss,
+    Model,
+    borrowed,
+    check_count,
+    check_finite,
+    check_function,
+    check_inputs,
+    check_logits,
+    check_losses,
+    check_number,
+    full_precision,
+)
 from ..losses import cross_entropy
 from ..randomness import ImageRandom
 from ..threat import Linf, Masked, Threat, radii, rowwise
-from .gradient import NO_GRADIENT, ask
+from .gradient import logits_of, slope
 from .rows import batched
-from .views import NUMBERS, View, in_range
+from .views import NUMBERS, View
 
 HARDNESS = (1.0, 30.0)  # of a mixture of printable colours, at the first step and at the last
 
@@ -64,7 +76,8 @@ def physical(
     Returns
     -------
     Tensor (n, c, h, w)
-        Detached: the painted scene, not a view of it; in [0, 1], within the threat, in the palette's colours.
+        Detached: the painted scene, not a view of it; in [0, 1] and within the threat; if there is a palette, in its
+        colours alone.
 
     Raises
     ------
@@ -86,10 +99,12 @@ def physical(
     x, y = check_inputs(model, x, y, threat)
     for name, count, least in (("samples", samples, 1), ("steps", steps, 0), ("seed", seed, 0)):
         check_count(name, count, least)
-    in_range("momentum", momentum, 0, 1)
-    in_range("tv", tv, 0, math.inf)
+    check_number("momentum", momentum, 0, 1)
+    check_number("tv", tv, 0)
     if step_size is not None:
-        in_range("step_size", step_size, torch.finfo(x.dtype).tiny, math.inf)
+        check_number("step_size", step_size, 0, above=True)
+    if views is not None:
+        check_function("views", views, "Views(degrees=20)")
     colours = None if palette is None else checked_palette(palette, x, threat)
     mask = threat.mask if isinstance(threat, Masked) else torch.ones_like(x[:1], dtype=torch.bool)
     first = radii(threat.eps, x) * (20 / max(steps, 1)) if step_size is None else radii(step_size, x)
@@ -101,16 +116,16 @@ def physical(
             numbers = random.numbers(samples * NUMBERS).view(-1, NUMBERS)
             leaf = x_adv.detach().requires_grad_()
             shown = leaf if colours is None else _nearly_printed(leaf, colours, mask, step / steps)
-            logits = ask(model, _seen(shown, views, numbers, samples))
+            logits = logits_of(model, _seen(shown, views, numbers, samples))
             if not step:
-                check_logits(logits, label, label)
-            gain = loss(logits, label).sum() * ((-1 if targeted else 1) / samples)
-            (grad,) = torch.autograd.grad(gain, leaf, allow_unused=True) if gain.requires_grad else (None,)
-            if grad is None:
-                raise ValueError(NO_GRADIENT)
+                check_logits(logits, label, label)  # of the pictures only their number and device count
+            losses = loss(logits, label)
+            check_losses(losses, label)
+            gain = losses.sum() * ((-1 if targeted else 1) / samples)
+            grad = slope(gain, leaf)
             if tv:
                 leaf = shown.detach().requires_grad_()
-                grad = grad - tv * torch.autograd.grad(total_variation(leaf, mask).sum(), leaf)[0]
+                grad = grad - tv * slope(total_variation(leaf, mask).sum(), leaf)
             pace = momentum * pace + grad / rowwise(grad.abs().flatten(1).sum(1).clamp_min(tiny), x)
             size = first * (0.5 + 0.5 * math.cos(math.pi * step / steps))
             x_adv = threat.project(x, threat.ascend(x, x_adv, pace, size))
@@ -130,13 +145,13 @@ def share_seen_as(
     ValueError
         If an input is unusable.
     """
-    x, y = check_inputs(model, x, y, Linf(0.0))
+    x, y = check_inputs(model, x, y)
     check_count("samples", samples, 1)
     check_count("seed", seed, 0)
     random, hits = ImageRandom(seed, x), torch.zeros_like(x[:, 0, 0, 0])
-    with borrowed(model), torch.no_grad():
+    with borrowed(model), torch.no_grad(), full_precision(x.device):
         for number in range(samples):
-            logits = model(_seen(x, views, random.numbers(NUMBERS), 1))
+            logits = logits_of(model, _seen(x, views, random.numbers(NUMBERS), 1))
             if not number:
                 check_logits(logits, x, y)
             hits += logits.argmax(1) == y
@@ -177,7 +192,9 @@ def _nearly_printed(x: Tensor, colours: Tensor, mask: Tensor, progress: float) -
 
 def checked_palette(palette: Sequence[Sequence[float]], x: Tensor, threat: Threat) -> Tensor:
     """Return the palette as a tensor (m, c) like `x`, or raise a ValueError that says what to mend."""
-    colours = torch.as_tensor(palette, dtype=x.dtype, device=x.device)
+    if isinstance(palette, str):
+        raise ValueError(f"palette: expected colours in numbers, such as [(0, 0, 0), (1, 1, 1)], got {palette!r}")
+    colours = torch.as_tensor(palette, dtype=x.dtype, device=x.device).clone()
     if colours.ndim != 2 or not len(colours) or colours.shape[1] != x.shape[1]:
         raise ValueError(
             f"palette: expected colours of {x.shape[1]} numbers each, such as [({', '.join('0' * x.shape[1])})], "
@@ -191,9 +208,9 @@ def checked_palette(palette: Sequence[Sequence[float]], x: Tensor, threat: Threa
 
 
 def _seen(x: Tensor, views: View | None, numbers: Tensor, samples: int) -> Tensor:
-    """Return `samples` views of each scene, image by image; the model gets a copy of its own."""
+    """Return `samples` views of each scene, image by image."""
     if views is None:
-        return x.clone()
+        return x
     seen = views(x.repeat_interleave(samples, 0), numbers)
     if not isinstance(seen, Tensor) or seen.ndim != 4 or len(seen) != len(numbers):
         got = tuple(seen.shape) if isinstance(seen, Tensor) else type(seen).__name__

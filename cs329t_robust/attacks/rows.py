@@ -8,13 +8,16 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from ..contract import check_inputs, full_precision, reduced
+from ..contract import NO_THREAT, Model, check_flag, check_function, check_inputs, full_precision, reduced
 from ..progress import bar, section
-from ..threat import Linf, Threat
+from ..threat import Threat
 
 LEAVING_COSTS = {"cpu": 0.5, "cuda": 5.0}  # each row of a batch, in steps; on a GPU the step is recorded anew
 LOOK = {"cuda": 10}  # steps between looks at how many are done, where a look makes the host wait for the device
 AT_ONCE = {"cpu": 1 << 19, "cuda": 1 << 23}  # pixel values attacked at a time: 668 digits or 3 photographs on a CPU
+FLAGS = {"targeted", "drop_broken", "random_start"}
+FUNCTIONS = {"loss": "cross_entropy", "attack": "partial(pgd, steps=40)"}
+EACH = {"step_size", "weight"}  # settings that may hold a number for each image
 S = TypeVar("S")
 A = TypeVar("A", bound=Callable[..., Tensor])
 
@@ -52,19 +55,31 @@ def worth_leaving(keep: Tensor, step: int, left: int) -> bool:
     return done > 0 and done * left >= LEAVING_COSTS.get(keep.device.type, LEAVING_COSTS["cpu"]) * len(keep)
 
 
-def confirmed(
-    model: Callable[[Tensor], Tensor], x_adv: Tensor, claimed: Tensor, broken: Callable[[Tensor, Tensor], Tensor]
-) -> Tensor:
+def broken(logits: Tensor, y: Tensor, targeted: bool = False) -> Tensor:
+    """Return which images have succeeded, (n,): those not classified as `y`, or those that are, if `targeted`."""
+    return (logits.argmax(1) == y) == targeted
+
+
+def rivals(logits: Tensor, y: Tensor, m: int) -> Tensor:
+    """Return the m classes other than `y` with the largest logits, (n, m), or all of them if there are fewer.
+
+    In place of a class that the model rules out, with a logit of -inf, stands the strongest once more.
+    """
+    top = logits.scatter(1, y[:, None], -torch.inf).topk(min(m, logits.shape[1] - 1), dim=1)
+    return top.indices.where(top.values > -torch.inf, top.indices[:, :1])
+
+
+def confirmed(model: Model, x_adv: Tensor, y: Tensor, claimed: Tensor, targeted: bool) -> Tensor:
     """Return which of the images that a search calls broken are; where it runs in full precision, all of them.
 
-    Otherwise they are asked once more, in full precision: `broken` is given the logits, and of which rows they are.
+    Otherwise they are asked once more, in full precision.
     """
     if not reduced(x_adv.device):
         return claimed
     rows, sure = claimed.nonzero().flatten(), claimed.clone()
     if len(rows):
         with torch.no_grad(), full_precision(x_adv.device):
-            sure[rows] = broken(model(x_adv[rows]), rows)
+            sure[rows] = broken(model(x_adv[rows]), y[rows], targeted)
     return sure
 
 
@@ -76,12 +91,16 @@ def batched(attack: A) -> A:
     """
 
     @wraps(attack)
-    def run(model: Callable[[Tensor], Tensor], x: Tensor, y: Tensor, **settings: object) -> Tensor:
+    def run(model: Model, x: Tensor, y: Tensor, **settings: object) -> Tensor:
         name, n = attack.__name__, len(x) if isinstance(x, Tensor) and x.ndim else 0
+        for flag in FLAGS & settings.keys():
+            check_flag(flag, settings[flag])
+        for function in FUNCTIONS.keys() & settings.keys():
+            check_function(function, settings[function], FUNCTIONS[function])
         with torch.inference_mode(False), bar(name, n):  # in that mode nothing made inside could be differentiated
             return in_batches(model, x, y, settings)
 
-    def in_batches(model: Callable[[Tensor], Tensor], x: Tensor, y: Tensor, settings: dict[str, object]) -> Tensor:
+    def in_batches(model: Model, x: Tensor, y: Tensor, settings: dict[str, object]) -> Tensor:
         size = images_at_once(x)
         if size is None or len(x) <= size:
             try:
@@ -90,11 +109,11 @@ def batched(attack: A) -> A:
                 if len(x) == 1:
                     raise
                 size = (len(x) + 1) // 2
-        x, y = check_inputs(model, x, y, settings.get("threat", Linf(0.0)))
+        x, y = check_inputs(model, x, y, settings.get("threat", NO_THREAT))
         result, begin, fallen = torch.empty_like(x), 0, 0
         while begin < len(x):
             rows = torch.arange(begin, min(begin + size, len(x)), device=x.device)
-            part = {name: _part(value, rows, len(x)) for name, value in settings.items()}
+            part = {name: _part(name, value, rows, len(x)) for name, value in settings.items()}
             try:
                 with section(begin / len(x), (begin + len(rows)) / len(x), fallen) as inside:
                     result[rows] = attack(model, x[rows], y[rows], **part)
@@ -111,12 +130,13 @@ def batched(attack: A) -> A:
 
 def images_at_once(x: Tensor) -> int | None:
     """Return how many images of this size are attacked at a time; None if `x` is no batch of images."""
-    if not isinstance(x, Tensor) or x.ndim != 4 or not x[:1].numel():
+    if not isinstance(x, Tensor) or x.ndim != 4 or x.layout != torch.strided or not x[:1].numel():
         return None
     return max(1, AT_ONCE.get(x.device.type, AT_ONCE["cpu"]) // x[0].numel())
 
 
-def _part(value: object, rows: Tensor, n: int) -> object:
+def _part(name: str, value: object, rows: Tensor, n: int) -> object:
     if isinstance(value, Threat):
         return value.select(rows)
-    return value[rows] if isinstance(value, Tensor) and value.ndim and len(value) == n else value
+    own = name in EACH and isinstance(value, Tensor) and value.ndim and len(value) == n
+    return value[rows] if own else value

@@ -5,15 +5,25 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..contract import Model, borrowed, check_count, check_finite, check_inputs
+from ..contract import Model, borrowed, check_count, check_finite, check_inputs, check_number
 from ..progress import tick
 from ..randomness import ImageRandom
 from ..threat import L0, Masked, Threat, radii, rowwise
-from .queries import asking, check_share, lead, sure
+from .queries import confirmed_lead, lead, leads
 from .rows import batched, looking, select, worth_leaving
 
-MARKS = (50, 200, 500, 1000, 2000, 4000, 6000, 8000)  # of 10,000 queries: where the share of moved pixels falls
-FALLS = (1, 2, 4, 5, 6, 8, 10, 12, 15)
+MARKS = (
+    0,
+    50,
+    200,
+    500,
+    1000,
+    2000,
+    4000,
+    6000,
+    8000,
+)  # of 10,000 queries: after them the share of moved pixels falls
+FALLS = (1, 2, 4, 5, 6, 8, 10, 12, 15, 20)
 
 
 @dataclass
@@ -23,6 +33,7 @@ class State:
     row: Tensor
     x: Tensor
     y: Tensor
+    threat: Threat
     k: Tensor
     places: Tensor
     room: Tensor
@@ -54,7 +65,7 @@ def sparse_rs(
     queries : int >= 1
         Forward passes for an image that does not break.
     share : float in (0, 1]
-        Share of the k pixels that the first proposals move; it shrinks on the paper's schedule.
+        Share of the k pixels that a proposal would move at first; it shrinks on the authors' schedule, from a half on.
 
     Returns
     -------
@@ -73,26 +84,26 @@ def sparse_rs(
     x, y = check_inputs(model, x, y, threat)
     check_count("queries", queries, 1)
     check_count("seed", seed, 0)
-    check_share(share)
+    check_number("share", share, 0, 1, above=True)
     if not isinstance(threat.ball, L0):
         raise ValueError(f"threat: expected L0(k) for Sparse-RS, got {threat!r}")
     found, random = x.clone(), ImageRandom(seed, x)
     with borrowed(model), torch.no_grad():
         s = _begin(x, y, threat, lead(model, x, y, targeted, check=True))
-        ask = asking(model, s.y, targeted, queries)
+        lead_of = leads(model, s.y, targeted, queries)
         for i in range(queries):
             if looking(x.device, i):
-                s.value = sure(model, s.best, s.y, s.value, targeted)
+                s.value = confirmed_lead(model, s.best, s.y, s.value, targeted)
             standing = _standing(s)
             tick(i / queries, lambda: len(x) - int(standing.sum()))  # noqa: B023
             if worth_leaving(standing, i, queries - i):
                 found[s.row] = s.best
                 s, random = select(s, standing), random.select(standing)
-                ask = asking(model, s.y, targeted, queries - i)
+                lead_of = leads(model, s.y, targeted, queries - i)
             if not len(s.row):
                 break
             slot, colour, new = _propose(s, random, share * _schedule(i, queries) if i else 1.0)
-            (value,) = ask(new)
+            (value,) = lead_of(new)
             better = _standing(s) & ((value > s.value) | (i == 0))
             s.best = torch.where(rowwise(better, x), new, s.best)
             s.slot = torch.where(better[:, None], slot, s.slot)
@@ -118,6 +129,7 @@ def _begin(x: Tensor, y: Tensor, threat: Threat, value: Tensor) -> State:
         row=torch.arange(n, device=x.device),
         x=x,
         y=y,
+        threat=threat,
         k=k,
         places=allowed.long().argsort(dim=1, descending=True, stable=True),
         room=allowed.sum(1),
@@ -140,7 +152,7 @@ def _propose(s: State, random: ImageRandom, share: float) -> tuple[Tensor, Tenso
     key, spot, corner = u[:, :, 0], u[:, :, 1], (u[:, :, 2:] > 0.5).to(u.dtype)
     used = torch.arange(slots, device=u.device) < s.k[:, None]
     rank = key.masked_fill(~used, 2).argsort(1).argsort(1)
-    fresh = rank < (share * s.k).round().clamp_min(1)[:, None]
+    fresh = rank < (share * s.k).floor().clamp_min(1)[:, None]
     place = s.places.gather(1, (spot * s.room[:, None]).long().clamp_min(0))
     slot = torch.where(fresh, place, s.slot)
     colour = torch.where(fresh[:, :, None], corner, s.colour)
@@ -149,4 +161,6 @@ def _propose(s: State, random: ImageRandom, share: float) -> tuple[Tensor, Tenso
     first = (shown[:, :, None] == shown[:, None, :]).long().argmax(2)
     paint = colour.gather(1, first[:, :, None].expand_as(colour)).mT
     new = s.x.flatten(2).scatter(2, shown[:, None].expand_as(paint), paint).view_as(s.x)
+    if isinstance(s.threat, Masked):  # a mask may leave some channels of a pixel alone
+        new = torch.where(s.threat.mask, new, s.x)
     return slot, colour, new

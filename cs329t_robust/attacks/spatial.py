@@ -3,11 +3,21 @@
 import torch
 from torch import Tensor
 
-from ..contract import Loss, Model, borrowed, check_count, check_finite, check_inputs, check_logits, full_precision
+from ..contract import (
+    Loss,
+    Model,
+    borrowed,
+    check_count,
+    check_finite,
+    check_inputs,
+    check_logits,
+    check_losses,
+    full_precision,
+)
 from ..losses import cross_entropy
 from ..randomness import ImageRandom
 from ..threat import Spatial, rowwise, warp
-from .rows import batched, images_at_once
+from .rows import batched, broken, images_at_once
 
 
 @batched
@@ -66,7 +76,6 @@ def spatial(
     result, score = x.clone(), x.new_full((len(x),), -torch.inf)
     todo, tried, room = torch.arange(len(x), device=x.device), 0, images_at_once(x)
     with borrowed(model), torch.no_grad(), full_precision(x.device):  # every pose tried gets a verdict
-        check_logits(model(x[:1].clone()), x[:1], y)
         while tried < poses.shape[1] and len(todo):
             m = min(max(1, room // len(todo)), poses.shape[1] - tried)
             try:
@@ -78,11 +87,13 @@ def spatial(
                 room = m * len(todo) // 2
                 continue
             label = y[todo].repeat_interleave(m)
+            if not tried:
+                check_logits(logits, moved, label)
             value = loss(logits, label).to(x.dtype)
-            broken = (logits.argmax(1) == label) == targeted
-            value = torch.where(broken, torch.inf, -value if targeted else value).view(-1, m)
+            check_losses(value, label)
+            value = torch.where(broken(logits, label, targeted), torch.inf, -value if targeted else value).view(-1, m)
             pick = value.argmax(1)  # the first of several successes
-            high, moved = value.amax(1), moved.view(-1, m, *x.shape[1:])[torch.arange(len(todo)), pick]
+            high, moved = value.amax(1), moved.view(-1, m, *x.shape[1:])[torch.arange(len(todo), device=x.device), pick]
             better = high > score[todo]
             result[todo] = torch.where(rowwise(better, x), moved, result[todo])
             score[todo] = torch.where(better, high, score[todo])

@@ -1,16 +1,15 @@
 """The Square attack: random squares, kept when the margin falls. It asks for logits only, so nothing can mask it."""
 
 from dataclasses import dataclass
-from numbers import Real
 
 import torch
 from torch import Tensor
 
-from ..contract import Model, borrowed, check_count, check_finite, check_inputs
+from ..contract import Model, borrowed, check_count, check_finite, check_inputs, check_number
 from ..progress import tick
 from ..randomness import ImageRandom
 from ..threat import L2, Linf, Threat, per_image, rowwise
-from .queries import asking, check_share, lead, sure
+from .queries import confirmed_lead, lead, leads
 from .rows import batched, looking, select, worth_leaving
 
 TINY = 1e-12
@@ -81,9 +80,9 @@ def square(
     x, y = check_inputs(model, x, y, threat)
     check_count("queries", queries, 1)
     check_count("seed", seed, 0)
-    check_share(share)
-    if hope is not None and not (isinstance(hope, Real) and hope > 0):
-        raise ValueError(f"hope: expected a share > 0 of the margin at x, or None, got {hope!r}")
+    check_number("share", share, 0, 1, above=True)
+    if hope is not None:
+        check_number("hope", hope, 0, above=True, unit=" (a share of the margin at x), or None")
     if not isinstance(threat.ball, Linf | L2):
         raise ValueError(f"threat: expected Linf or L2 for the Square attack, got {threat!r}")
     start, propose = (_stripes, _recolour) if isinstance(threat.ball, Linf) else (_tiles, _move)
@@ -92,11 +91,11 @@ def square(
         clean = lead(model, x, y, targeted, check=True)
         s = State(torch.arange(len(x), device=x.device), x, y, threat, x, clean, clean)
         found, fallen = x.clone(), clean > 0
-        ask, project = asking(model, s.y, targeted, queries), threat.onto(x)
+        lead_of, project = leads(model, s.y, targeted, queries), threat.onto(x)
         for i in range(queries):
             tick(i / queries, lambda: int(fallen.scatter(0, s.row, s.value > 0).sum()))  # noqa: B023
             if looking(x.device, i):
-                s.value = sure(model, s.best, s.y, s.value, targeted)
+                s.value = confirmed_lead(model, s.best, s.y, s.value, targeted)
             standing = s.value <= 0
             hoping = hope is not None and i in LOOKS
             if hoping:
@@ -104,13 +103,12 @@ def square(
             if hoping or worth_leaving(standing, i, queries - i):  # who is given up must not depend on the batch
                 found[s.row], fallen[s.row] = s.best, s.value > 0
                 s, random = select(s, standing), random.select(standing)
-                ask, project = asking(model, s.y, targeted, queries - i), s.threat.onto(s.x)
+                lead_of, project = leads(model, s.y, targeted, queries - i), s.threat.onto(s.x)
             if not len(s.row):
                 break
-            new = start(s, random) if i == 0 else propose(s, random, share * _schedule(i, queries))
-            new = project(new)
-            (value,) = ask(new)
-            better = (value > s.value) & (s.value <= 0) | (i == 0) & (s.value <= 0)
+            new = project(propose(s, random, share * _schedule(i, queries)) if i else start(s, random))
+            (value,) = lead_of(new)
+            better = (s.value <= 0) & ((value > s.value) | (i == 0))
             s.best = torch.where(rowwise(better, s.x), new, s.best)
             s.value = torch.where(better, value, s.value)
         found[s.row] = s.best
@@ -206,12 +204,8 @@ def _move(s: State, random: ImageRandom, share: float) -> Tensor:
     old = delta * to
     old_length = old.flatten(2).norm(dim=2).clamp_min(TINY).view(n, c, 1, 1)
     new = shape * sign + old / old_length
-    free = (_square(s.threat.eps, s.x) - delta.square().sum((1, 2, 3), keepdim=True)).clamp_min(0) / c
+    eps = per_image(s.threat.eps, s.x)
+    free = (eps * eps - delta.square().sum((1, 2, 3), keepdim=True)).clamp_min(0) / c
     held = (delta * (to | off)).square().sum((2, 3), keepdim=True)
     new = new / new.flatten(2).norm(dim=2).clamp_min(TINY).view(n, c, 1, 1) * (free + held).sqrt()
     return _scaled(s, torch.where(to, new, delta.masked_fill(off, 0)))
-
-
-def _square(eps: float | Tensor, x: Tensor) -> float | Tensor:
-    value = per_image(eps, x)
-    return value * value

@@ -57,7 +57,11 @@ def transfer(
         raise ValueError(f"surrogates: expected a list of at least one model, got {surrogates!r}; use [model]")
     best, score = x.clone(), x.new_full((len(x),), -torch.inf)
     for surrogate in surrogates:
-        x_adv = threat.project(x, attack(surrogate, x, y, threat=threat, targeted=targeted))
+        x_adv = attack(surrogate, x, y, threat=threat, targeted=targeted)
+        if not isinstance(x_adv, Tensor) or x_adv.shape != x.shape:
+            got = tuple(x_adv.shape) if isinstance(x_adv, Tensor) else type(x_adv).__name__
+            raise ValueError(f"attack: expected it to return images of shape {tuple(x.shape)}, got {got}")
+        x_adv = threat.project(x, x_adv)
         with borrowed(model), full_precision(x.device):
             value = lead(model, x_adv, y, targeted, check=True)
         best = torch.where(rowwise(value > score, x), x_adv, best)

@@ -3,11 +3,13 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from numbers import Real
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from ..contract import check_number
+from ..threat import sampling_grid, turn_back
 
 NUMBERS = 8  # random numbers that a view gets for each image
 View = Callable[[Tensor, Tensor], Tensor]
@@ -25,7 +27,7 @@ class Views:
     ----------
     degrees : float in [0, 180]
         Rotation within ±degrees.
-    scale : float in [0, 1)
+    scale : float in [0, 0.99]
         Size between 1 − scale and 1 + scale times the original.
     shift : float >= 0
         Shift within ±shift pixels, across and down.
@@ -49,7 +51,7 @@ class Views:
 
     def __post_init__(self) -> None:
         for name, most in (("degrees", 180.0), ("scale", 0.99), ("shift", math.inf), ("light", 1.0)):
-            in_range(name, getattr(self, name), 0.0, most)
+            check_number(name, getattr(self, name), 0, most)
 
     def __call__(self, x: Tensor, numbers: Tensor) -> Tensor:
         """Return each picture as seen in the view that its numbers name, shaped like `x`."""
@@ -58,20 +60,6 @@ class Views:
         height, width = x.shape[2:]
         shift = u[:, 2:4] * self.shift * torch.tensor([2 / width, 2 / height]).to(x)
         back = turn_back(angle, height, width) / zoom.view(-1, 1, 1)
-        theta = torch.cat([back, -(back @ shift[:, :, None])], 2)
-        grid = F.affine_grid(theta, list(x.shape), align_corners=False)
+        grid = sampling_grid(back, shift, height, width)
         seen = F.grid_sample(x, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
         return (seen * (1 + self.light * u[:, 4]).view(-1, 1, 1, 1)).clamp(0, 1)
-
-
-def turn_back(angle: Tensor, height: int, width: int) -> Tensor:
-    """Return the matrices (n, 2, 2), in grid units, that turn points of an h×w picture back by `angle` (radians)."""
-    cos, sin = angle.cos(), angle.sin()
-    return torch.stack([cos, -sin * (height / width), sin * (width / height), cos], 1).view(-1, 2, 2)
-
-
-def in_range(name: str, value: object, least: float, most: float) -> None:
-    """Raise a ValueError unless `value` is a finite number from `least` to `most`."""
-    known = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
-    if not known or not least <= value <= most:
-        raise ValueError(f"{name}: expected a finite number from {least:g} to {most:g}, got {value!r}")

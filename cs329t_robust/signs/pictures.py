@@ -1,12 +1,11 @@
 """Pictures of road signs: a labelled set of any size, one sign in a chosen pose, and random views of a painted face."""
 
 from dataclasses import dataclass
-from numbers import Real
 
 import torch
 from torch import Tensor
 
-from ..contract import check_count
+from ..contract import check_count, check_number
 from .faces import CLASSES, FACE, face, outline
 from .scenes import noise, scenes
 from .views import STEEPEST, Each, view
@@ -164,13 +163,13 @@ class Roadside:
         outline(self.name)
         limits = {"degrees": STEEPEST, "tilt": STEEPEST, "roll": 180.0}
         for key, most in limits.items():
-            _in_range(key, getattr(self, key), 0.0, most)
+            check_number(key, getattr(self, key), 0.0, most)
         if self.yaw is not None:
-            _in_range("yaw", self.yaw, -STEEPEST, STEEPEST)
+            check_number("yaw", self.yaw, -STEEPEST, STEEPEST)
         if not isinstance(self.scale, tuple) or len(self.scale) != 2:
             raise ValueError(f"scale: expected a pair (least, most), got {self.scale!r}")
-        _in_range("scale", self.scale[0], 0.05, 5.0)
-        _in_range("scale", self.scale[1], self.scale[0], 5.0)
+        check_number("scale", self.scale[0], 0.05, 5.0)
+        check_number("scale", self.scale[1], self.scale[0], 5.0)
         for key, least in (("scenes", 1), ("seed", 0), ("size", 16)):
             check_count(key, getattr(self, key), least)
         drawn = scenes(self.scenes, torch.Generator().manual_seed(self.seed), self.size)
@@ -232,9 +231,3 @@ def weathered(faces: Tensor, generator: torch.Generator) -> Tensor:
     dirt = noise(BLOCK, FACE, (4, 8, 16, 32), generator)[few]
     dull = 1 + 0.35 * slope - 0.5 * one() * (dirt - 0.35).clamp_min(0)
     return ((faces + pale * (0.62 - faces)) * dull).clamp(0, 1)
-
-
-def _in_range(name: str, value: object, least: float, most: float) -> None:
-    known = isinstance(value, Real) and not isinstance(value, bool)
-    if not known or not least <= value <= most:
-        raise ValueError(f"{name}: expected a number from {least:g} to {most:g}, got {value!r}")

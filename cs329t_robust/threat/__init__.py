@@ -7,7 +7,7 @@ A threat answers four questions and nothing else: how far (`distance`), back int
 from .base import Threat, per_image, radii, rowwise, unit
 from .masked import Masked
 from .norms import L0, L1, L2, Ball, Linf, top_places
-from .spatial import Spatial, warp
+from .spatial import Spatial, sampling_grid, turn_back, warp
 
 __all__ = [
     "L0",
@@ -21,7 +21,9 @@ __all__ = [
     "per_image",
     "radii",
     "rowwise",
+    "sampling_grid",
     "top_places",
+    "turn_back",
     "unit",
     "warp",
 ]

@@ -1,0 +1,296 @@
+"""Models, masks and settings that are legal but unusual, each of which an attack once got wrong or let through."""
+
+from functools import partial
+
+import pytest
+import torch
+from torch import nn
+
+from cs329t_robust import (
+    L0,
+    L1,
+    L2,
+    Linf,
+    Masked,
+    Spatial,
+    Views,
+    apgd_t,
+    attacks,
+    autoattack,
+    cw,
+    deepfool,
+    fab_t,
+    fmn,
+    models,
+    pgd,
+    physical,
+    place,
+    robust_accuracy,
+    robustness_curve,
+    share_seen_as,
+    spatial,
+    train_patch,
+)
+from cs329t_robust.attacks.autoattack import fast
+from cs329t_robust.attacks.patches import Placements
+from cs329t_robust.attacks.sparse_rs import _schedule
+from cs329t_robust.losses import dlr, targeted_dlr
+from cs329t_robust.threat import warp
+
+MINIMUM = [partial(fmn, norm="L2"), partial(fmn, norm="Linf"), partial(deepfool, norm="L2"), deepfool, cw]
+WITH_A_GRADIENT = [
+    partial(pgd, threat=Linf(0.05)),
+    partial(apgd_t, threat=Linf(0.05), steps=5),
+    partial(fab_t, threat=L2(0.5), steps=5),
+    partial(autoattack, threat=Linf(0.01), version="fast"),
+    deepfool,
+    fmn,
+]
+
+
+def draws(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def made(shape=(3, 8, 8), classes=10, n=12, scale=1.0):
+    """Return a linear model with trainable weights, images and the classes it predicts."""
+    pixels = torch.Size(shape).numel()
+    model = nn.Sequential(nn.Flatten(), nn.Linear(pixels, classes)).requires_grad_()
+    with torch.no_grad():
+        model[1].weight.copy_(scale * torch.randn(classes, pixels, generator=draws(1)) / pixels**0.5)
+        model[1].bias.zero_()
+        x = 0.2 + 0.6 * torch.rand(n, *shape, generator=draws(2))
+        return model, x, model(x).argmax(1)
+
+
+@pytest.mark.parametrize("norm", ["L2", "Linf"])
+@pytest.mark.parametrize("attack", [fmn, deepfool])
+def test_the_nearest_of_many_boundaries_is_found_to_one_percent(attack, norm):
+    """The class with the second largest logit is not the nearest: fmn once came back a third too far away."""
+    weight = torch.randn(10, 3072, generator=draws()) / 3072**0.5
+    model = models.LinearModel(weight, torch.randn(10, generator=draws(1)) / 10)
+    x = 0.2 + 0.6 * torch.rand(64, 3, 32, 32, generator=draws(2))
+    y = model(x).argmax(1)
+    p = 2 if norm == "L2" else torch.inf
+    found = attack(model, x, y, norm=norm)
+    ratio = (found - x).flatten(1).norm(dim=1, p=p) / model.distance(x, y, p)
+    assert (model(found).argmax(1) != y).all()
+    assert 1 - 1e-4 <= ratio.min() <= ratio.max() <= 1.012
+    assert ratio.median() <= 1.002
+
+
+def test_cw_is_near_the_nearest():
+    weight = torch.randn(5, 784, generator=draws()) / 28
+    model = models.LinearModel(weight, torch.randn(5, generator=draws(1)) / 10)
+    x = 0.2 + 0.6 * torch.rand(40, 1, 28, 28, generator=draws(2))
+    y = model(x).argmax(1)
+    ratio = (cw(model, x, y) - x).flatten(1).norm(dim=1) / model.distance(x, y, 2)
+    assert ratio.median() <= 1.003
+    assert ratio.quantile(0.8) <= 1.01
+
+
+@pytest.mark.parametrize("attack", MINIMUM, ids=repr)
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda z: z * 1e-4,
+        lambda z: z + 100,
+        lambda z: z.masked_fill(torch.arange(10) == 9, -1e9),
+        lambda z: z.masked_fill(torch.arange(10) == 9, -torch.inf),
+    ],
+    ids=["scaled", "shifted", "masked", "ruled out"],
+)
+def test_a_distance_does_not_hang_on_the_scale_of_the_logits_or_on_classes_that_are_ruled_out(attack, change):
+    model, x, _ = made()
+    rest = lambda images: model(images).masked_fill(torch.arange(10) == 9, -30.0)  # noqa: E731
+    y = rest(x).argmax(1)
+    far = [(attack(one, x, y) - x).flatten(1).norm(dim=1) for one in (rest, lambda images: change(rest(images)))]
+    assert (change(rest(attack(lambda images: change(rest(images)), x, y))).argmax(1) != y).all()
+    assert far[1].median() <= far[0].median() * (1.25 if attack is cw else 1.01)
+
+
+@pytest.mark.parametrize("attack", [a for a in WITH_A_GRADIENT if a not in (deepfool, fmn)], ids=repr)
+def test_a_class_that_is_ruled_out_is_no_target(attack):
+    model, x, _ = made()
+    ruled = lambda images: model(images).masked_fill(torch.arange(10) >= 2, -torch.inf)  # noqa: E731
+    y = ruled(x).argmax(1)
+    assert attack(ruled, x, y).isfinite().all()
+    logits = torch.tensor([[1.0, 0.0, -torch.inf, -torch.inf]], requires_grad=True)
+    worth = targeted_dlr(logits, torch.tensor([0]), torch.tensor([1])) + dlr(logits, torch.tensor([0]))
+    (slope,) = torch.autograd.grad(worth.sum(), logits)
+    assert worth.isfinite().all()
+    assert slope.isfinite().all()
+
+
+@pytest.mark.parametrize("attack", [*WITH_A_GRADIENT, partial(physical, threat=Linf(0.05))], ids=repr)
+def test_a_model_with_weights_that_detaches_its_images_is_told(attack):
+    model, x, y = made()
+    with pytest.raises(ValueError, match="depend on x through autograd"):
+        attack(lambda images: model(images.detach()), x, y)
+
+
+def test_a_patch_is_not_trained_on_a_model_that_detaches():
+    model, x, y = made()
+    with pytest.raises(ValueError, match="depend on x through autograd"):
+        train_patch(lambda images: model(images.detach()), x, y, side=3, placements=Placements((3, 4)), steps=2)
+
+
+def test_float64_logits_for_float32_images():
+    model, x, y = made()
+    for attack in WITH_A_GRADIENT:
+        assert attack(lambda images: model(images).double(), x, y).dtype == torch.float32
+
+
+def test_a_gradient_that_is_not_a_number_is_never_taken_for_robustness():
+    model, x, y = made()
+    with pytest.raises(ValueError, match="expected finite gradients"):
+        fab_t(lambda images: model(images) + 0 * (images - images.detach()).sqrt().sum(), x, y, threat=L2(5.0), steps=5)
+
+
+@pytest.mark.parametrize("behind", [lambda m: m.forward, lambda m: partial(m), lambda m: partial(m.__call__)])
+def test_the_module_behind_a_method_or_a_partial_is_put_into_eval_mode(behind):
+    model, x, y = made()
+    net = nn.Sequential(nn.BatchNorm2d(3), nn.Dropout(0.5), *model).train()
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    found = [pgd(way, x, y, threat=Linf(0.05)) for way in (net, behind(net))]
+    assert torch.equal(*found)
+    assert all(part.training for part in net.modules())
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+
+
+def test_a_frozen_script_has_no_mode():
+    model, x, y = made()
+    frozen = torch.jit.freeze(torch.jit.script(model.eval()))
+    assert (pgd(frozen, x, y, threat=Linf(0.05)) - x).abs().max() <= 0.05 + 1e-6
+
+
+def test_images_that_are_routed_through_two_first_layers():
+    """One of them gets no image at all."""
+    ways = [nn.Conv2d(1, 6, 3) for _ in range(2)]
+    head = nn.Linear(6, 4)
+
+    def model(images):
+        dark = images.mean((1, 2, 3)) < 0
+        hidden = images.new_zeros(len(images), 6, 26, 26)
+        hidden[dark], hidden[~dark] = ways[0](images[dark]), ways[1](images[~dark])
+        return head(hidden.relu().mean((2, 3)))
+
+    x = torch.rand(16, 1, 28, 28, generator=draws())
+    assert pgd(model, x, model(x).argmax(1), threat=Linf(0.05)).shape == x.shape
+
+
+def test_sparse_rs_leaves_the_channels_alone_that_a_mask_does():
+    model, x, y = made()
+    mask = torch.zeros(3, 8, 8, dtype=torch.bool)
+    mask[0] = True
+    search = partial(attacks.sparse_rs, queries=30)
+    assert robust_accuracy(model, x, y, search, Masked(L0(6), mask)) < 1  # it checks what comes back
+    assert torch.equal(search(model, x, y, threat=Masked(L0(6), mask))[:, 1:], x[:, 1:])
+
+
+def test_sparse_rs_moves_fewer_pixels_on_the_authors_schedule():
+    """fra31/sparse-rs, rs_attacks.py, p_selection: a half up to query 50 of 10,000, a twentieth after 8000."""
+    seen = [round(1 / _schedule(i, 10_000)) for i in (1, 50, 51, 201, 501, 1001, 2001, 4001, 6001, 8001)]
+    assert seen == [2, 2, 4, 5, 6, 8, 10, 12, 15, 20]
+
+
+def test_a_palette_as_long_as_the_batch_is_not_one_colour_for_each_image(monkeypatch):
+    monkeypatch.setattr(attacks.rows, "AT_ONCE", {"cpu": 3 * 64 * 2})
+    model, x, y = made(n=4)
+    palette = torch.tensor([[0.0, 0, 0], [1, 1, 1], [1, 0, 0], [0, 0, 1]])
+    paint = partial(physical, model, x, y, threat=Masked(Linf(1.0), torch.ones(8, 8)), steps=3)
+    assert torch.equal(paint(palette=palette), paint(palette=palette.tolist()))
+
+
+def test_what_a_view_is_seen_as_is_said_in_full_precision():
+    model, x, y = made(n=200)
+    views = Views(20, 0.1, 1, 0.2)
+    exact = share_seen_as(model, x, y, views=views, samples=8)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(share_seen_as(model, x, y, views=views, samples=8), exact)
+
+
+@pytest.mark.parametrize(
+    ("kind", "limits"),
+    [("noise", (0, 5)), ("noise", (180, 0)), ("checkers", (30, 3)), ("photograph", (10, 12)), ("half", (30, 3))],
+)
+def test_any_pose_of_any_picture_is_recognised(kind, limits):
+    """It is fitted: once a third of them were taken for repainted pictures, and the attack was refused."""
+    threat, side = Spatial(*limits), 96 if kind == "photograph" else 28
+    x = torch.rand(6, 1, side, side, generator=draws())
+    if kind == "checkers":
+        x = ((torch.arange(28)[:, None] // 3 + torch.arange(28) // 3) % 2).float().expand(6, 1, 28, 28)
+    elif kind == "photograph":
+        x = nn.functional.interpolate(x[:2, :, :9, :9], size=(96, 96), mode="bicubic").clamp(0, 1)
+    elif kind == "half":
+        x = x.half()
+    poses = (2 * torch.rand(len(x), 3, generator=draws(1)) - 1) * torch.tensor(threat.limits)
+    seen = warp(x, poses)
+    distance = threat.distance(x.double(), seen.double())
+    assert (distance <= threat.eps + threat.rounding(x)).all(), distance
+
+
+def test_the_fast_ensemble_has_fab_where_it_alone_sees_through():
+    """In L2 and L1: on an Linf-trained network nothing else in it comes near."""
+    names = {repr(threat): [s.func.__name__ for s in fast(threat, 0)] for threat in (Linf(0.1), L2(1.0), L1(8.0))}
+    assert list(names.values()) == [
+        ["apgd", "apgd_t", "square"], ["apgd", "apgd_t", "fab_t", "square"], ["apgd", "apgd_t", "fab_t"]
+    ]  # fmt: skip
+    assert "fab_t" not in [s.func.__name__ for s in fast(Masked(L2(1.0), torch.ones(1, 1)), 0)]
+
+
+BAD = [
+    (partial(pgd, threat=Linf(0.1)), {"targeted": "no"}, "targeted: expected True or False, got 'no'"),
+    (partial(pgd, threat=Linf(0.1)), {"drop_broken": torch.tensor(1)}, "drop_broken: expected True or False"),
+    (partial(pgd, threat=Linf(0.1)), {"random_start": 1}, "random_start: expected True or False, got 1"),
+    (partial(pgd, threat=Linf(0.1)), {"loss": "ce"}, "loss: expected a function such as cross_entropy, got 'ce'"),
+    (partial(pgd, threat=Linf(0.1)), {"generator": 0}, "generator: expected a torch.Generator, got 0"),
+    (partial(pgd, threat=Linf(0.1)), {"model": nn.Linear}, "got the class Linear; make one"),
+    (partial(pgd, threat=Linf(0.1)), {"model": lambda z: torch.ones(len(z), 3).long()}, "floating-point logits"),
+    (partial(pgd, threat=Linf(0.1)), {"x": torch.ones(7, 3, 8, 8).to_sparse()}, "use x.to_dense"),
+    (partial(pgd, threat=Linf(0.1)), {"x": torch.ones(7, 3, 8, 8).to(torch.float8_e4m3fn)}, "use x.float"),
+    (partial(pgd, threat=Linf(0.1)), {"y": torch.ones(7, dtype=torch.uint16)}, "use y.long"),
+    (partial(physical, threat=Linf(0.1)), {"views": "turned"}, "views: expected a function such as Views"),
+    (partial(physical, threat=Linf(1.0)), {"palette": "red"}, "palette: expected colours in numbers"),
+    (partial(autoattack, threat=Linf(0.1)), {"version": ["fast"]}, "version: expected one of standard, fast"),
+    (partial(attacks.transfer, threat=Linf(0.1), surrogates=[made()[0]]), {"attack": "pgd"}, "attack: expected a func"),
+    (
+        partial(attacks.transfer, threat=Linf(0.1), surrogates=[made()[0]]),
+        {"attack": lambda model, x, y, **_: x[:2]},
+        "attack: expected it to return images of shape",
+    ),
+    (partial(train_patch, side=3), {"placements": 3}, "placements: expected Placements"),
+    (deepfool, {"overshoot": "0.02"}, "overshoot: expected a number >= 0, got '0.02'"),
+    (fmn, {"norm": ["L2"]}, "norm: expected one of L2, Linf, L1, L0"),
+    (fmn, {"step_size": True}, "step_size: expected a number > 0, got True"),
+    (cw, {"confidence": "a"}, "confidence: expected a number >= 0 in logits"),
+    *(
+        (attack, {"loss": nn.CrossEntropyLoss()}, "loss: expected one value per image")
+        for attack in (
+            partial(spatial, threat=Spatial(3, 1)),
+            partial(physical, threat=Linf(0.1)),
+            partial(pgd, threat=Linf(0.01), steps=0, restarts=2),
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize(("attack", "change", "message"), BAD, ids=lambda value: repr(value)[:60])
+def test_what_cannot_be_meant_is_refused_in_words(attack, change, message):
+    model, x, y = made(n=7)
+    with pytest.raises(ValueError, match=message):
+        attack(**{"model": model, "x": x, "y": y} | change)
+
+
+@pytest.mark.parametrize("eps", ["0.1", ["0.1"], [None], [[0.1]], torch.tensor(0.1), torch.ones(2, 2)])
+def test_radii_that_are_no_list_of_numbers(eps):
+    model, x, y = made(n=3)
+    with pytest.raises(ValueError, match=r"expected (a sequence of radii|eps as a number)"):
+        robustness_curve(model, x, y, partial(pgd, steps=1), eps)
+
+
+def test_a_pose_of_a_patch_is_finite():
+    with pytest.raises(ValueError, match="degrees: expected a finite number"):
+        place(torch.rand(2, 3, 8, 8), torch.rand(3, 2, 2), degrees=torch.tensor([0, torch.nan]))
+    with pytest.raises(ValueError, match="size: expected a pair"):
+        Placements(size=5)
