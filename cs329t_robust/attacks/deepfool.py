@@ -128,9 +128,9 @@ def to_nearest_boundary(model: Model, x: Tensor, y: Tensor, norm: str) -> Tensor
     return _cross(x, slopes, _distances(gaps, slopes, norm), norm, OVERSHOOT)
 
 
-def _boundaries(logits: Tensor, now: Tensor, y: Tensor, rivals: Tensor) -> tuple[Tensor, Tensor]:
-    """Return, for each image's rivals (n, m), how far each is from leading, (n, m), and that gap's slope, (n, m, …)."""
-    own, others, m = logits.gather(1, y[:, None]), logits.gather(1, rivals), rivals.shape[1]
+def _boundaries(logits: Tensor, now: Tensor, y: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
+    """Return how far each of these classes (n, m) is from leading, (n, m), and the slopes of those gaps, (n, m, …)."""
+    own, others, m = logits.gather(1, y[:, None]), logits.gather(1, classes), classes.shape[1]
     gaps = own - others
     slopes = [slope(gaps[:, j].sum(), now, again=j < m - 1) for j in range(m)]
     return (gaps + 2 * clearance(own, others)).detach(), torch.stack(slopes, 1)
@@ -146,6 +146,6 @@ def _distances(gaps: Tensor, slopes: Tensor, norm: str) -> Tensor:
 def _cross(now: Tensor, slopes: Tensor, away: Tensor, norm: str, overshoot: float) -> Tensor:
     """Step to the nearest of the linear boundaries, and a little beyond, inside the image box."""
     rows, which = torch.arange(len(now), device=now.device), away.argmin(1)
-    slope, far = slopes[rows, which], away[rows, which].clamp_max(now[0].numel())  # a level model is infinitely far
-    way = unit(slope) if norm == "L2" else slope.sign()
+    steepest, far = slopes[rows, which], away[rows, which].clamp_max(now[0].numel())  # a level model is infinitely far
+    way = unit(steepest) if norm == "L2" else steepest.sign()
     return (now - (1 + overshoot) * rowwise(far, now) * way).clamp(0, 1)

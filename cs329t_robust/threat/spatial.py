@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from ..randomness import uniform_like
 from .base import Generator, Threat, rowwise
 
+MOST_SHIFTS = 31  # tried in each direction: where more would be needed, the picture has left its frame
 CORNERS = 0.05 * torch.tensor([[0, 0, 0], [0, 1, 1], [0, 1, -1], [0, -1, 1], [0, -1, -1]])  # across whole pixels
 FIT = 0.001  # largest pixel difference by which an image may miss its nearest pose: what a numerical fit leaves
 
@@ -155,7 +156,8 @@ class Spatial(Threat):
     def _fine_grid(self, x: Tensor, factor: int) -> Tensor:
         """Return poses of images `factor` times as large as `x` that lie at most about a pixel of `x` apart, (m, 3)."""
         angle = math.degrees(2 / max(x.shape[2:]))
-        return self.grid(2 * math.ceil(self.degrees / angle) + 1, 2 * math.ceil(self.pixels / factor) + 1)
+        shifts = min(2 * math.ceil(self.pixels / factor) + 1, MOST_SHIFTS)
+        return self.grid(2 * math.ceil(self.degrees / angle) + 1, shifts)
 
     def _fit(self, x: Tensor, x_adv: Tensor, pose: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
         """Return the pose within the limits, near `pose`, in which x comes closest to `x_adv`, and the gap left.
