@@ -1,6 +1,7 @@
 """Losses that attacks climb and training descends: each maps logits (n, k) and labels (n,) to one value per example.
 
-Every loss is larger the more wrong the model is about `y`; an attack on a target descends it.
+Every loss is larger the more wrong the model is about `y`; an attack on a target descends it. The two called
+targeted_… take (logits, y, target) and are larger the further the target is ahead: they are climbed.
 """
 
 import torch
@@ -51,7 +52,7 @@ def dlr(logits: Tensor, y: Tensor) -> Tensor:
 
 
 def unsaturated(logits: Tensor, y: Tensor) -> Tensor:
-    """Return cross-entropy, and the DLR, which is never above 0, where cross-entropy is rounded to 0 and has no slope.
+    """Return cross-entropy; where it is rounded to 0 and has no slope, the DLR, which cannot be above 0 there.
 
     So a climb that starts on a plateau leaves it by the DLR, and any point where cross-entropy can be seen is higher.
     """

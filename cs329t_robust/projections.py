@@ -109,7 +109,7 @@ def greedy(x: Tensor, slope: Tensor, budget: Tensor) -> Tensor:
     return (x + slope.sign() * torch.zeros_like(x).scatter(1, order, amount)).clamp_(0, 1)
 
 
-def across(x: Tensor, slope: Tensor, gap: Tensor, norm: str) -> Tensor:
+def onto_hyperplane(x: Tensor, slope: Tensor, gap: Tensor, norm: str) -> Tensor:
     """Return the nearest z of [0, 1] with slope·(z − x) = gap, in the given norm.
 
     Where the whole box lies on this side of the hyperplane, the corner of the box that is nearest to it comes back.
@@ -130,11 +130,11 @@ def across(x: Tensor, slope: Tensor, gap: Tensor, norm: str) -> Tensor:
         raise ValueError(f"norm: expected 'Linf', 'L2' or 'L1', got {norm!r}")
     size = max(1, IN_CACHE // x.shape[1] if x.device.type == "cpu" else len(x))
     parts = zip(x.split(size), slope.split(size), gap.split(size), strict=True)
-    return torch.cat([_across(*part, norm) for part in parts])
+    return torch.cat([_onto_hyperplane(*part, norm) for part in parts])
 
 
-def _across(x: Tensor, slope: Tensor, gap: Tensor, norm: str) -> Tensor:
-    slope = slope * rows_sign(gap)
+def _onto_hyperplane(x: Tensor, slope: Tensor, gap: Tensor, norm: str) -> Tensor:
+    slope = slope * _sign(gap)
     gap, steep = gap.abs(), slope.abs()
     room = (slope.sign().clamp_min(0) - x).abs()  # 1 − x or x: `torch.where` takes a CPU 20 times as long
     if norm == "L1":
@@ -154,6 +154,6 @@ def _across(x: Tensor, slope: Tensor, gap: Tensor, norm: str) -> Tensor:
     return (x + slope.sign() * amount).clamp_(0, 1)
 
 
-def rows_sign(value: Tensor) -> Tensor:
+def _sign(value: Tensor) -> Tensor:
     """Return −1 for negative rows and 1 for all others, shape (n, 1)."""
     return torch.where(value < 0, -1, 1).to(value.dtype)[:, None]

@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 import torch
 
-from cs329t_robust import L2, Linf, apgd, apgd_t, deepfool, fmn, pgd, robust_accuracy
+from cs329t_robust import L2, Linf, apgd, deepfool, fmn, robust_accuracy
 
 ATTACKS = {"deepfool": deepfool, "fmn": fmn}
 BALLS = {"L2": L2(0.0), "Linf": Linf(0.0)}
@@ -106,52 +106,6 @@ def test_targeted_fmn_reaches_its_target(digits):
     target = (y[:20] + 1) % 10
     x_adv = fmn(model, x[:20], target, targeted=True)
     assert (model(x_adv).argmax(1) == target).all()
-
-
-@pytest.mark.parametrize("threat", [Linf(0.1), L2(1.2)], ids=repr)
-def test_apgd_is_no_weaker_than_pgd_and_dropping_changes_no_verdict(digits, threat):
-    model, x, y = digits
-    by_pgd = robust_accuracy(model, x, y, partial(pgd, steps=50, drop_broken=True), threat)
-    kept = robust_accuracy(model, x, y, partial(apgd, steps=50), threat)
-    dropped = robust_accuracy(model, x, y, partial(apgd, steps=50, drop_broken=True), threat)
-    assert kept <= by_pgd
-    assert (kept.correct == dropped.correct).float().mean() >= 0.99
-
-
-def test_apgd_looks_back_where_the_paper_does():
-    from cs329t_robust.attacks.climbs import checkpoints
-
-    assert checkpoints(100) == [22, 41, 57, 70, 80, 87, 93, 99]
-
-
-@pytest.mark.parametrize(
-    ("keep", "kept"),
-    [
-        (1, {}),
-        (0.75, {22: 7, 41: 6, 57: 5, 70: 4, 80: 3}),
-        (0.5, {22: 5, 41: 3, 57: 2, 70: 1}),
-        (1e-9, {22: 1}),
-    ],
-)
-def test_apgd_t_gives_up_the_targets_that_lag_behind(keep, kept):
-    """On images that nothing breaks: how many climbs each asks for, from look-back to look-back."""
-    from cs329t_robust.attacks.climbs import narrowed
-
-    assert narrowed(100, 9, keep) == kept
-    assert narrowed(100, 10, 0.7)[22] == 7, "0.7 × 10 is 7.000000000000001"
-    asked = []
-
-    def model(x):
-        asked.append(len(x))
-        return 3 * torch.eye(10)[0] + x.flatten(1) @ torch.eye(16, 10)
-
-    x, y = torch.full((2, 1, 4, 4), 0.5), torch.zeros(2, dtype=torch.long)
-    apgd_t(model, x, y, threat=Linf(0.01), keep=keep)
-    expected, climbs = [], 9
-    for step in range(100):
-        expected.append(2 * climbs)
-        climbs = kept.get(step, climbs)
-    assert asked[-100:] == expected
 
 
 @pytest.mark.parametrize(

@@ -294,3 +294,17 @@ def test_a_pose_of_a_patch_is_finite():
         place(torch.rand(2, 3, 8, 8), torch.rand(3, 2, 2), degrees=torch.tensor([0, torch.nan]))
     with pytest.raises(ValueError, match="size: expected a pair"):
         Placements(size=5)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_sparse_rs_reaches_every_place_of_a_picture_in_half_precision(dtype):
+    """Drawn in that precision, places would round to the one past the last, and most could never be drawn."""
+    x, y = torch.rand(6, 1, 28, 28).to(dtype), torch.zeros(6, dtype=torch.long)
+    changed = torch.zeros(784, dtype=torch.bool)
+
+    def model(images):
+        changed.logical_or_((images != x).flatten(1).any(0))
+        return torch.tensor([[1.0, 0.0]], dtype=dtype).repeat(len(images), 1)
+
+    attacks.sparse_rs(model, x, y, threat=L0(40), queries=200)
+    assert changed.float().mean() > 0.8  # of which bfloat16 can name fewer than half

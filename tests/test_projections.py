@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cs329t_robust.projections import across, filled, greedy, level, onto_l1
+from cs329t_robust.projections import filled, greedy, level, onto_hyperplane, onto_l1
 
 LENGTH = {"L2": lambda d: d.norm(dim=-1), "Linf": lambda d: d.abs().amax(-1), "L1": lambda d: d.abs().sum(-1)}
 
@@ -63,11 +63,11 @@ def test_greedy_gains_most_of_all_members():
 
 @pytest.mark.parametrize("norm", LENGTH)
 @pytest.mark.parametrize("sign", [-1, 1])
-def test_across_lands_on_the_hyperplane_and_nothing_nearer_does(norm, sign):
+def test_onto_hyperplane_lands_on_the_hyperplane_and_nothing_nearer_does(norm, sign):
     x, slope = draw(40, 5), draw(40, 5, seed=1) - 0.5
     reach = torch.where(sign * slope > 0, (1 - x) * slope.abs(), x * slope.abs()).sum(1)
     gap = sign * reach * draw(40, seed=2)
-    got = across(x, slope, gap, norm)
+    got = onto_hyperplane(x, slope, gap, norm)
     torch.testing.assert_close((slope * (got - x)).sum(1), gap)
     rivals = draw(20000, 40, 5, seed=3)
     beyond = (sign * (slope * (rivals - x)).sum(2)) >= gap.abs()
@@ -77,28 +77,30 @@ def test_across_lands_on_the_hyperplane_and_nothing_nearer_does(norm, sign):
 
 @settings(deadline=None)
 @given(st.integers(0, 2**31), st.sampled_from(sorted(LENGTH)), st.floats(1e-3, 0.999), st.integers(0, 12))
-def test_across_in_float32_is_as_near_as_in_float64(seed, norm, part, decades):
+def test_onto_hyperplane_in_float32_is_as_near_as_in_float64(seed, norm, part, decades):
     """Slopes over many decades, zeros among them, and pixels that have no room, as the background of a digit has."""
     x, slope = draw(60, 784, seed=seed).float(), (draw(60, 784, seed=seed + 1) - 0.5).float()
     slope *= 10 ** (-decades * draw(60, 784, seed=seed + 2).float())
     x[:, :400], slope[:, 300:500] = x[:, :400].round(), 0
     gap = part * torch.where(slope > 0, (1 - x) * slope, -x * slope).double().sum(1).float()
-    got, wide = across(x, slope, gap, norm).double(), (x.double(), slope.double())
+    got, wide = onto_hyperplane(x, slope, gap, norm).double(), (x.double(), slope.double())
     missed = ((slope * (got - x)).sum(1) - gap).abs()
     assert (missed <= 1e-5 * gap + 1e-7 * slope.abs().sum(1)).all()  # and 1e-7 is how far rounding moves a pixel
-    less, more = (LENGTH[norm](across(*wide, gap.double() * (1 + by), norm) - x) for by in (-1e-5, 1e-5))
+    less, more = (LENGTH[norm](onto_hyperplane(*wide, gap.double() * (1 + by), norm) - x) for by in (-1e-5, 1e-5))
     assert (less - 1e-5 <= LENGTH[norm](got - x)).all()
     assert (LENGTH[norm](got - x) <= more + 1e-5).all()
-    one = across(x[50:51], slope[50:51], gap[50:51], norm)  # the batch is cut into parts: none knows of the others
+    one = onto_hyperplane(
+        x[50:51], slope[50:51], gap[50:51], norm
+    )  # the batch is cut into parts: none knows of the others
     torch.testing.assert_close(one.double(), got[50:51], rtol=0, atol=1e-6)
 
 
 def test_where_the_box_ends_first_the_nearest_corner_comes_back():
     x, slope = torch.full((1, 3), 0.5).double(), torch.tensor([[1.0, -2.0, 0.5]]).double()
     for norm in LENGTH:
-        torch.testing.assert_close(across(x, slope, torch.tensor([9.0]).double(), norm), (slope > 0).double())
+        torch.testing.assert_close(onto_hyperplane(x, slope, torch.tensor([9.0]).double(), norm), (slope > 0).double())
 
 
 def test_an_unknown_norm_is_refused():
     with pytest.raises(ValueError, match="norm: expected 'Linf', 'L2' or 'L1', got 'L3'"):
-        across(draw(1, 2), draw(1, 2), draw(1), "L3")
+        onto_hyperplane(draw(1, 2), draw(1, 2), draw(1), "L3")

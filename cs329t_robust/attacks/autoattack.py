@@ -19,7 +19,7 @@ Stage = Callable[..., Tensor]
 
 
 def standard(threat: Threat, seed: int) -> list[Stage]:
-    """Return the published ensemble: APGD-CE, APGD-T, FAB-T and Square with the published budgets."""
+    """Return the published ensemble: APGD-CE, APGD-T, FAB-T and Square, in L1 too with the budgets of Linf and L2."""
     stages: list[Stage] = [
         partial(apgd, steps=100, drop_broken=True, seed=seed),
         partial(apgd_t, steps=100, targets=9, keep=1, seed=seed),
@@ -92,12 +92,13 @@ def autoattack(
     Notes
     -----
     Square searches Linf and L2 only, and FAB-T no mask: in L1 the ensemble is the first three, under a mask it goes
-    without FAB-T. For L1 the published one has a Square of its own, which is missing here.
+    without FAB-T. In L1 the published ensemble differs: APGD from 5 starts and towards 5 targets, both from larger
+    radii to smaller ones, and a Square of its own. Here L1 has the budgets of Linf and L2, and none of these.
 
     References
     ----------
     Croce & Hein 2020, "Reliable evaluation of adversarial robustness with an ensemble of diverse parameter-free
-    attacks", arXiv:2003.01690, section 5.
+    attacks", arXiv:2003.01690, section 5; for L1 Croce & Hein 2021, "Mind the box", arXiv:2103.01208, section 4.
     """
     x, y = check_inputs(model, x, y, threat)
     if not isinstance(version, str) or version not in VERSIONS:

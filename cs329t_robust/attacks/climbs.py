@@ -1,4 +1,7 @@
-"""The climbs behind Auto-PGD: any number for each image, side by side in one batch, that leave it together."""
+"""Auto-PGD itself: any number of climbs for each image, side by side in one batch, that leave it together.
+
+Algorithm 1 of Croce & Hein 2020, arXiv:2003.01690; in L1 algorithm 1 of Croce & Hein 2021, arXiv:2103.01208.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +17,7 @@ from ..threat import L0, L1, Masked, Threat, radii, rowwise
 from .captured import Repeated, gradients
 from .rows import broken, confirmed, first_rows, looking, select, worth_leaving
 
-MOMENTUM, RISES = 0.75, 0.75  # alpha and rho of the paper
+MOMENTUM, RISES = 0.75, 0.75  # the paper's α and ρ
 SPARSE_EVERY, SPARSER, SHORTEST = 0.04, 1.5, 0.1  # of "Mind the box": how often, by how much, and to what share
 
 
@@ -22,27 +25,27 @@ SPARSE_EVERY, SPARSER, SHORTEST = 0.04, 1.5, 0.1  # of "Mind the box": how often
 class State:
     """What APGD knows of each climb; every tensor has as many rows as there are climbs (an image may have several)."""
 
-    image: Tensor
+    image: Tensor  # whose climb it is
     x: Tensor
     y: Tensor
     target: Tensor
     threat: Threat
-    now: Tensor
-    last: Tensor
-    step: Tensor
-    best: Tensor
-    best_loss: Tensor
-    best_grad: Tensor
-    won: Tensor
-    loss: Tensor
-    rises: Tensor
-    halved: Tensor
-    best_before: Tensor
-    support: Tensor
-    share: Tensor
+    now: Tensor  # x^(k)
+    last: Tensor  # x^(k−1)
+    step: Tensor  # η
+    best: Tensor  # x_max
+    best_loss: Tensor  # f_max
+    best_grad: Tensor  # the gradient at x_max
+    won: Tensor  # whether `best` is a success that is not recorded yet
+    loss: Tensor  # f(x^(k))
+    rises: Tensor  # how many steps raised f since the last look back
+    halved: Tensor  # whether η was halved there; at first as if it was
+    best_before: Tensor  # f_max there
+    support: Tensor  # L1 alone: how many values the best point changed at the last look
+    share: Tensor  # L1 alone: the share of all values that a step changes
 
 
-Worth = Callable[[Tensor, Tensor, Tensor], Tensor]  # logits, labels and targets to what is climbed
+Objective = Callable[[Tensor, Tensor, Tensor], Tensor]  # logits, labels and targets to what is climbed
 
 
 @dataclass
@@ -60,7 +63,7 @@ class Found:
         self.score = self.score.scatter_reduce(0, s.image, high, "amax")
         return new
 
-    def keep(self, model: Model, s: State, targeted: bool) -> None:
+    def record(self, model: Model, s: State, targeted: bool) -> None:
         """Keep the first successful row of each image. Called where rows leave, not at each step: a host would wait."""
         sure = confirmed(model, s.best, s.y, s.won, targeted)
         if sure is not s.won:
@@ -102,7 +105,7 @@ def climb(
     x: Tensor,
     y: Tensor,
     goals: Tensor,
-    worth: Worth,
+    objective: Objective,
     *,
     threat: Threat,
     steps: int,
@@ -121,7 +124,7 @@ def climb(
     check_count("seed", seed, 0)
     if isinstance(threat.ball, L0):
         raise ValueError(f"threat: expected Linf, L2 or L1 for APGD, got {threat!r}; use `fmn` or `sparse_rs`")
-    kept = narrowed(steps, goals.shape[1], keep)
+    quota = narrowed(steps, goals.shape[1], keep)
     with borrowed(model):
         low = x.new_full((len(x),), -torch.inf)
         found, random = Found(x.clone(), low, low), ImageRandom(seed, x)
@@ -131,7 +134,7 @@ def climb(
             start = threat.select(todo).sample(x[todo], random).repeat_interleave(m, 0)
             s = _begin(image, x[image], y[image], goals[todo].flatten(), threat.select(image), start)
             with section(restart / restarts, (restart + 1) / restarts):
-                _once(model, s, found, worth, steps, targeted, drop, kept)
+                _once(model, s, found, objective, steps, targeted, drop, quota)
             if drop:
                 standing = found.score[todo] < torch.inf
                 todo, random = todo[standing], random.select(standing)
@@ -156,7 +159,7 @@ def _begin(image: Tensor, x: Tensor, y: Tensor, target: Tensor, threat: Threat, 
         best_loss=low,
         best_grad=torch.zeros_like(x),
         won=no,
-        loss=low,
+        loss=-low,  # the start is no rise
         rises=torch.zeros_like(eps),
         halved=~no,
         best_before=low,
@@ -166,61 +169,77 @@ def _begin(image: Tensor, x: Tensor, y: Tensor, target: Tensor, threat: Threat, 
 
 
 def _once(
-    model: Model, s: State, found: Found, worth: Worth, steps: int, targeted: bool, drop: bool, kept: dict[int, int]
+    model: Model,
+    s: State,
+    found: Found,
+    objective: Objective,
+    steps: int,
+    targeted: bool,
+    drop: bool,
+    quota: dict[int, int],
 ) -> None:
     """Run one climb; rows leave the batch once their image is broken, if `drop`, and where it keeps only the best."""
     sparse = isinstance(s.threat.ball, L1)
     every = max(1, int(SPARSE_EVERY * steps))
-    looks, since = set(checkpoints(steps)), 0
+    looks, looked = set(checkpoints(steps)), 0
     marks = range(every, steps, every) if sparse else looks
-    found.before, shrinking = found.score.clone(), drop or bool(kept)
+    found.before, shrinking = found.score.clone(), drop or bool(quota)
 
     def gradients_of(s: State, calls: int) -> Repeated:
-        return gradients(model, s.y, lambda logits, y: worth(logits, y, s.target), calls, shrinking)
+        return gradients(model, s.y, lambda logits, y: objective(logits, y, s.target), calls, shrinking)
 
     gradient, project = gradients_of(s, steps), s.threat.onto(s.x)
     for i in range(steps):
         tick(i / steps, lambda: int((found.score == torch.inf).sum()))
         grad, logits = gradient(s.now, check=i == 0)
-        loss = worth(logits, s.y, s.target).to(s.x.dtype)
-        new = found.succeed(s, broken(logits, s.y, targeted))
-        s.rises, s.loss, since = s.rises + (loss > s.loss), loss, since + 1
-        better = new | ((loss > s.best_loss) & ~s.won)  # a success stays the best
-        s.won = s.won | new
-        s.best = torch.where(rowwise(better, s.x), s.now, s.best)
-        s.best_grad = torch.where(rowwise(better, s.x), grad, s.best_grad)
-        s.best_loss = torch.where(better, loss, s.best_loss)
+        _observe(s, found, grad, objective(logits, s.y, s.target), broken(logits, s.y, targeted), drop)
         if looking(s.x.device, i) and reduced(s.x.device):
-            found.keep(model, s, targeted)
+            found.record(model, s, targeted)
         if i in marks and sparse:
             grad = _sparser(s, grad)
         elif i in marks:
-            grad, since = _look_back(s, since, grad), 0
-        keep = found.score[s.image] < torch.inf if drop else torch.ones_like(better)
-        if i in kept:  # who is given up must not depend on the batch
-            keep &= _rank(s) < kept[i]
+            grad, looked = _look_back(s, i - looked, grad), i
+        staying = found.score[s.image] < torch.inf if drop else torch.ones_like(s.won)
+        if i in quota:  # who is given up must not depend on the batch
+            staying &= _rank(s) < quota[i]
         # as if at step 0 where it looks back: there a GPU looks, too, at how many are done
-        if i in kept or (drop and worth_leaving(keep, 0 if i in looks else i, steps - i - 1)):
-            found.keep(model, s, targeted)
-            keep = keep.nonzero().flatten()
-            s, grad = select(s, keep), grad[keep]
+        if i in quota or (drop and worth_leaving(staying, 0 if i in looks else i, steps - i - 1)):
+            found.record(model, s, targeted)
+            staying = staying.nonzero().flatten()
+            s, grad = select(s, staying), grad[staying]
             gradient, project = gradients_of(s, steps - i - 1), s.threat.onto(s.x)
         if not len(s.image):
             return
-        if sparse:
-            s.now = project(s.now + _sparse_step(s, grad))
-            continue
-        ahead = project(s.threat.ascend(s.x, s.now, grad, s.step))
-        if i:
-            pace = s.now - s.last
-            ahead = project(s.now.lerp(ahead, MOMENTUM).add_(pace, alpha=1 - MOMENTUM))
-        s.last, s.now = s.now, ahead
-    found.keep(model, s, targeted)
+        s.last, s.now = s.now, _step(s, grad, project, first=i == 0)
+    with torch.no_grad():
+        logits = model(s.now.clone())
+    _observe(s, found, s.best_grad, objective(logits, s.y, s.target), broken(logits, s.y, targeted), drop)
+    found.record(model, s, targeted)
     found.fail(s)
 
 
+def _observe(s: State, found: Found, grad: Tensor, loss: Tensor, across: Tensor, drop: bool) -> None:
+    """Take in what the model says of the point each climb is at; a success gives way to a higher one alone."""
+    new, loss = found.succeed(s, across), loss.to(s.x.dtype)
+    better = new | ((loss > s.best_loss) & (~s.won if drop else ~s.won | across))
+    s.rises, s.loss, s.won = s.rises + (loss > s.loss), loss, s.won | new
+    s.best = torch.where(rowwise(better, s.x), s.now, s.best)
+    s.best_grad = torch.where(rowwise(better, s.x), grad, s.best_grad)
+    s.best_loss = torch.where(better, loss, s.best_loss)
+
+
+def _step(s: State, grad: Tensor, project: Callable[[Tensor], Tensor], first: bool) -> Tensor:
+    """Return where the next step leads, with momentum from the second on; in L1 a sparse one without."""
+    if isinstance(s.threat.ball, L1):
+        return project(s.now + _sparse_step(s, grad))
+    ahead = project(s.threat.ascend(s.x, s.now, grad, s.step))
+    if first:
+        return ahead
+    return project(s.now.lerp(ahead, MOMENTUM).add_(s.now - s.last, alpha=1 - MOMENTUM))
+
+
 def _look_back(s: State, since: int, grad: Tensor) -> Tensor:
-    """Halve the step of climbs that stopped rising, and put them back to their best point."""
+    """Halve η where f rose too rarely, or where neither η nor f_max changed since the look before; go on from x_max."""
     stuck = (s.rises < RISES * since) | (~s.halved & (s.best_loss <= s.best_before))
     s.step = torch.where(stuck, s.step / 2, s.step)
     s.now = torch.where(rowwise(stuck, s.x), s.best, s.now)

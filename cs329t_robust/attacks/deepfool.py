@@ -78,7 +78,8 @@ def deepfool(
     Notes
     -----
     Unlike the paper's code each step is clipped to [0, 1], so the result is an image, and the radius at which it is
-    projected back towards x is bisected at the end: ten more forward passes that take the overshoot back. One forward
+    projected back towards x is bisected at the end: ten more forward passes that take the overshoot back, which is part
+    of each step here, where the paper applies it once to the sum of all. One forward
     pass and one backward pass per candidate class serve the whole batch; images leave it once they have crossed.
 
     References

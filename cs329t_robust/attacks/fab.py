@@ -8,12 +8,11 @@ from torch import Tensor
 from ..contract import Model, borrowed, check_count, check_finite, check_inputs, full_precision
 from ..losses import targeted_margin
 from ..progress import tick
-from ..projections import across
+from ..projections import onto_hyperplane
 from ..randomness import ImageRandom
-from ..threat import L1, L2, Linf, Masked, Threat, rowwise
-from .apgd import strongest
+from ..threat import L1, L2, Linf, Threat, rowwise
 from .captured import Repeated, gradients
-from .rows import batched, first_rows, select, worth_leaving
+from .rows import batched, first_rows, rivals_at, select, worth_leaving
 
 PULL, OVERSHOOT, BACK, BISECTIONS = 0.1, 1.05, 0.9, 3  # alpha_max, eta, beta and the final search of the paper
 
@@ -77,11 +76,11 @@ def fab_t(
     check_count("steps", steps, 1)
     check_count("targets", targets, 1)
     check_count("seed", seed, 0)
-    if isinstance(threat, Masked) or not isinstance(threat, Linf | L2 | L1):
+    if not isinstance(threat, Linf | L2 | L1):
         raise ValueError(f"threat: expected Linf, L2 or L1 for FAB, got {threat!r}")
     with borrowed(model), full_precision(x.device):  # a nearest point is no matter of rounding
         with torch.no_grad():
-            goals = strongest(model, x, y, targets)
+            goals = rivals_at(model, x, y, targets)
         image = torch.arange(len(x), device=x.device).repeat_interleave(goals.shape[1])
         start = threat.sample(x, ImageRandom(seed, x))[image] if seed else x[image]
         best, near = x.clone(), torch.full_like(x[:, 0, 0, 0], torch.inf)
@@ -122,10 +121,11 @@ def _walk(s: State, grad: Tensor, gap: Tensor, norm: str) -> Tensor:
     """Step to the linear boundary from where the walk is and from x, and mix the two by their distances."""
     now, x, slope = s.now.flatten(1), s.x.flatten(1), grad.flatten(1)
     from_x = gap + (slope * (now - x)).sum(1)
-    ends = across(torch.cat([now, x]), slope.repeat(2, 1), torch.cat([gap, from_x]), norm)
+    ends = onto_hyperplane(torch.cat([now, x]), slope.repeat(2, 1), torch.cat([gap, from_x]), norm)
     ahead, direct = ends[: len(now)], ends[len(now) :]
-    far, near = (s.threat.distance(a.view_as(s.x), b.view_as(s.x)) for a, b in ((now, ahead), (x, direct)))
-    pull = (far.clamp_min(1e-8) / (far.clamp_min(1e-8) + near.clamp_min(1e-8))).clamp(0, PULL)[:, None]
+    both = ((now, ahead), (x, direct))
+    one, other = (s.threat.distance(a.view_as(s.x), b.view_as(s.x)).clamp_min(1e-8) for a, b in both)
+    pull = (one / (one + other)).clamp(0, PULL)[:, None]
     mixed = (now + OVERSHOOT * (ahead - now)) * (1 - pull) + (x + OVERSHOOT * (direct - x)) * pull
     return mixed.clamp(0, 1).view_as(s.x)
 

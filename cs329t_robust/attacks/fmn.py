@@ -61,16 +61,18 @@ def fmn(
 
     Notes
     -----
-    Unlike the paper's, the steps are the threat's own steepest ones (signs for Linf, few pixels for L1 and L0), the
-    radius changes by a constant 5%, and the second half climbs cross-entropy instead of the margin: with the published
-    settings most images of an adversarially trained network stayed unbroken.
+    Unlike the paper's, the steps are the threat's own steepest ones (signs for Linf, few pixels for L1 and L0). The
+    first radius is a constant, not an estimate from the gradient; it changes by a constant 5%, down from the smaller of
+    itself and the best distance, and has no upper limit; in L2 the point is put on the sphere, as by DDN. The second
+    half climbs cross-entropy instead of the margin: with the published settings most images of an adversarially trained
+    network stayed unbroken.
 
     In L2 and L∞ DeepFool's first step, to the nearest of the linear boundaries to nine other classes, is a candidate
     too: the search alone settles at the class with the second largest logit, also where another one is nearer.
 
     After the last step the radius at which each result is projected back towards x is bisected, which the paper does
-    not do: ten more forward passes, and never a worse result. Projections are exact for the ball and the box together
-    (L1, Linf, L0), where the paper clips after projecting.
+    not do: ten more forward passes, 22 for an untargeted search in L2 or L∞, and never a worse result. Projections are
+    exact for the ball and the box together (L1, Linf, L0), where the paper clips after projecting.
 
     References
     ----------

@@ -61,8 +61,9 @@ def pgd(
     random_start : bool
         Start at a random point of the threat instead of at x. More than one restart needs it.
     momentum : float in [0, 1]
-        Step along the gradients' running sum, of which each step keeps this share: 1.0 for the momentum iterative
-        method (Dong et al. 2018), whose examples transfer better; 0.0 for plain PGD.
+        Step along the gradients' running sum, of which each step keeps this share. 0.0 is plain PGD; 1.0 is the
+        momentum iterative method, whose examples transfer better: with ``random_start=False`` and
+        ``step_size=eps / steps`` exactly that of Dong et al. 2018.
     targeted : bool
         Descend the loss towards `y` instead of climbing away from it.
     loss : callable
@@ -150,7 +151,7 @@ def _climb(
     """
     done, fallen = torch.empty_like(x), torch.zeros_like(y, dtype=torch.bool)
     gone = torch.zeros_like(fallen)  # the same for the rows in the batch; `fallen` learns of it when they leave
-    rows, pace, tiny = torch.arange(len(x), device=x.device), torch.zeros_like(x), torch.finfo(x.dtype).tiny
+    rows, velocity, tiny = torch.arange(len(x), device=x.device), torch.zeros_like(x), torch.finfo(x.dtype).tiny
 
     if not steps:
         with torch.no_grad():
@@ -166,15 +167,15 @@ def _climb(
                 done[rows], fallen[rows] = x_adv, gone
                 keep = (~gone).nonzero().flatten()
                 rows, x, y, x_adv, grad, gone = rows[keep], x[keep], y[keep], x_adv[keep], grad[keep], gone[keep]
-                pace = pace[keep] if momentum else pace
+                velocity = velocity[keep] if momentum else velocity
                 threat = threat.select(keep)
                 step_size = step_size[keep] if isinstance(step_size, Tensor) else step_size
                 gradient, project = gradients(model, y, loss, steps - step - 1, drop_broken), threat.onto(x)
             if not len(rows):
                 return done, fallen
         if momentum:
-            pace = momentum * pace + grad / rowwise(grad.abs().flatten(1).sum(1).clamp_min(tiny), x)
-            grad = pace
+            velocity = momentum * velocity + grad / rowwise(grad.abs().flatten(1).sum(1).clamp_min(tiny), x)
+            grad = velocity
         ahead = project(threat.ascend(x, x_adv, -grad if targeted else grad, step_size))
         x_adv = torch.where(rowwise(gone, x), x_adv, ahead) if drop_broken else ahead
     done[rows], fallen[rows] = x_adv, confirmed(model, x_adv, y, gone, targeted)

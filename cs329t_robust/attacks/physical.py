@@ -110,7 +110,7 @@ def physical(
     first = radii(threat.eps, x) * (20 / max(steps, 1)) if step_size is None else radii(step_size, x)
     random, samples = ImageRandom(seed, x), 1 if views is None else samples
     label = y.repeat_interleave(samples)
-    x_adv, pace, tiny = x.clone(), torch.zeros_like(x), torch.finfo(x.dtype).tiny
+    x_adv, velocity, tiny = x.clone(), torch.zeros_like(x), torch.finfo(x.dtype).tiny
     with borrowed(model):
         for step in range(steps):
             numbers = random.numbers(samples * NUMBERS).view(-1, NUMBERS)
@@ -126,9 +126,9 @@ def physical(
             if tv:
                 leaf = shown.detach().requires_grad_()
                 grad = grad - tv * slope(total_variation(leaf, mask).sum(), leaf)
-            pace = momentum * pace + grad / rowwise(grad.abs().flatten(1).sum(1).clamp_min(tiny), x)
+            velocity = momentum * velocity + grad / rowwise(grad.abs().flatten(1).sum(1).clamp_min(tiny), x)
             size = first * (0.5 + 0.5 * math.cos(math.pi * step / steps))
-            x_adv = threat.project(x, threat.ascend(x, x_adv, pace, size))
+            x_adv = threat.project(x, threat.ascend(x, x_adv, velocity, size))
     x_adv = check_finite(x_adv)
     return x_adv if colours is None else printed(x_adv, colours, mask)
 

@@ -8,7 +8,16 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from ..contract import NO_THREAT, Model, check_flag, check_function, check_inputs, full_precision, reduced
+from ..contract import (
+    NO_THREAT,
+    Model,
+    check_flag,
+    check_function,
+    check_inputs,
+    check_logits,
+    full_precision,
+    reduced,
+)
 from ..progress import bar, section
 from ..threat import Threat
 
@@ -24,7 +33,6 @@ A = TypeVar("A", bound=Callable[..., Tensor])
 
 def select(state: S, rows: Tensor) -> S:
     """Return a dataclass of per-image tensors and threats, reduced to `rows` (a mask or an index over n)."""
-
     rows = rows.nonzero().flatten() if rows.dtype == torch.bool else rows  # once, not once for each tensor
 
     def part(value: object) -> object:
@@ -69,6 +77,13 @@ def rivals(logits: Tensor, y: Tensor, m: int) -> Tensor:
     return top.indices.where(top.values > -torch.inf, top.indices[:, :1])
 
 
+def rivals_at(model: Model, x: Tensor, y: Tensor, m: int) -> Tensor:
+    """Return the `rivals` of each image's label where the model sees it as it stands, (n, m)."""
+    logits = model(x.clone())
+    check_logits(logits, x, y)
+    return rivals(logits, y, m)
+
+
 def confirmed(model: Model, x_adv: Tensor, y: Tensor, claimed: Tensor, targeted: bool) -> Tensor:
     """Return which of the images that a search calls broken are; where it runs in full precision, all of them.
 
@@ -87,7 +102,8 @@ def batched(attack: A) -> A:
     """Attack as many images at a time as memory should hold, so that its peak does not grow with their number.
 
     Where a GPU runs out of memory all the same, they are tried again in halves. Nothing else changes: every attack of
-    the package treats each image as if it were alone. A generator draws for one batch after the other.
+    the package treats each image as if it were alone. A generator draws for one batch after the other. The flags and
+    functions among an attack's settings are checked here, once for all attacks.
     """
 
     @wraps(attack)

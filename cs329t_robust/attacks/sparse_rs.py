@@ -12,18 +12,9 @@ from ..threat import L0, Masked, Threat, radii, rowwise
 from .queries import confirmed_lead, lead, leads
 from .rows import batched, looking, select, worth_leaving
 
-MARKS = (
-    0,
-    50,
-    200,
-    500,
-    1000,
-    2000,
-    4000,
-    6000,
-    8000,
-)  # of 10,000 queries: after them the share of moved pixels falls
-FALLS = (1, 2, 4, 5, 6, 8, 10, 12, 15, 20)
+# After so many of 10,000 queries the share of moved pixels falls: to a half, a quarter, a fifth, … of what it was.
+MARKS = (0, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
+DIVISORS = (1, 2, 4, 5, 6, 8, 10, 12, 15, 20)
 
 
 @dataclass
@@ -76,6 +67,12 @@ def sparse_rs(
     ------
     ValueError
         If an input is unusable.
+
+    Notes
+    -----
+    The paper moves pixels to places that are still free. Here each moved pixel draws any place that may change; where
+    two meet, the first one's colour counts, and fewer than k pixels differ. Every image moves pixels of its own choice,
+    where the authors' code moves the same ones in all images.
 
     References
     ----------
@@ -142,18 +139,18 @@ def _begin(x: Tensor, y: Tensor, threat: Threat, value: Tensor) -> State:
 
 def _schedule(i: int, queries: int) -> float:
     """Return by what the share of moved pixels has shrunk after i of the queries."""
-    return 1 / FALLS[sum(int(i / queries * 10000) > mark for mark in MARKS)]
+    return 1 / DIVISORS[sum(int(i / queries * 10000) > mark for mark in MARKS)]
 
 
 def _propose(s: State, random: ImageRandom, share: float) -> tuple[Tensor, Tensor, Tensor]:
     """Give some slots another place and another colour, each channel 0 or 1; return slots, colours and images."""
     n, slots, c = s.colour.shape
-    u = random.numbers(slots * (2 + c)).to(s.x.dtype).view(n, slots, 2 + c)
-    key, spot, corner = u[:, :, 0], u[:, :, 1], (u[:, :, 2:] > 0.5).to(u.dtype)
+    u = random.numbers(slots * (2 + c)).view(n, slots, 2 + c)  # in float32: half precision cannot tell places apart
+    key, spot, corner = u[:, :, 0], u[:, :, 1], (u[:, :, 2:] > 0.5).to(s.x.dtype)
     used = torch.arange(slots, device=u.device) < s.k[:, None]
     rank = key.masked_fill(~used, 2).argsort(1).argsort(1)
     fresh = rank < (share * s.k).floor().clamp_min(1)[:, None]
-    place = s.places.gather(1, (spot * s.room[:, None]).long().clamp_min(0))
+    place = s.places.gather(1, (spot * s.room[:, None]).long())
     slot = torch.where(fresh, place, s.slot)
     colour = torch.where(fresh[:, :, None], corner, s.colour)
     # unused slots repeat the first, and slots that share a place take the colour of the first of them

@@ -1,12 +1,12 @@
 """What the adversary may change: the set Δ of the lecture, one frozen dataclass for each kind.
 
-A threat answers four questions and nothing else: how far (`distance`), back into Δ (`project`), the steepest step
-(`ascend`), a random member (`sample`). Every norm-dependent branch of a search is in this folder.
+A threat answers four questions: how far (`distance`), back into Δ (`project`), the steepest step (`ascend`), a random
+member (`sample`). The rest of it serves batches and measuring. Nearly every norm-dependent branch is in this folder.
 """
 
 from .base import Threat, per_image, radii, rowwise, unit
 from .masked import Masked
-from .norms import L0, L1, L2, Ball, Linf, top_places
+from .norms import L0, L1, L2, Ball, Linf
 from .spatial import Spatial, sampling_grid, turn_back, warp
 
 __all__ = [
@@ -22,7 +22,6 @@ __all__ = [
     "radii",
     "rowwise",
     "sampling_grid",
-    "top_places",
     "turn_back",
     "unit",
     "warp",

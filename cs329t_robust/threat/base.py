@@ -76,9 +76,9 @@ def per_image(value: float | Tensor, x: Tensor) -> float | Tensor:
     return value
 
 
-def rowwise(norms: Tensor, x: Tensor) -> Tensor:
-    """Shape one value per image (n,) so that it multiplies images (n, c, h, w)."""
-    return norms.view(-1, *[1] * (x.ndim - 1))
+def rowwise(values: Tensor, x: Tensor) -> Tensor:
+    """Shape one value per image (n,) so that it multiplies, or selects among, images (n, c, h, w)."""
+    return values.view(-1, *[1] * (x.ndim - 1))
 
 
 def radii(eps: float | Tensor, x: Tensor) -> Tensor:

@@ -187,7 +187,7 @@ class L0(Ball):
         """Return the nearest image in Δ and in [0, 1]: the pixels that gain most by their change keep it."""
         boxed = x_adv.clamp(0, 1)
         gain = ((x_adv - x).square() - (x_adv - boxed).square()).sum(1, keepdim=True)
-        return torch.where(top_places(gain, self.eps) & (gain > 0), boxed, x).where(x_adv == x_adv, x_adv)
+        return torch.where(_top_places(gain, self.eps) & (gain > 0), boxed, x).where(x_adv == x_adv, x_adv)
 
     def ascend(self, x: Tensor, x_adv: Tensor, grad: Tensor, step_size: float | Tensor) -> Tensor:
         """Move the `step_size` steepest pixels (rounded up) to the edge of the box, and make room for them.
@@ -198,17 +198,17 @@ class L0(Ball):
         edge = (grad > 0).to(x.dtype).where(grad != 0, x_adv)
         worth = (grad * (edge - x_adv)).sum(1, keepdim=True)
         step = (step_size.to(x.dtype) if isinstance(step_size, Tensor) else x.new_full((), step_size)).ceil()
-        ahead = torch.where(top_places(worth, step) & (worth > 0), edge, x_adv)
+        ahead = torch.where(_top_places(worth, step) & (worth > 0), edge, x_adv)
         gain = (grad * (ahead - x)).sum(1, keepdim=True).where((ahead != x).any(1, keepdim=True), -torch.inf)
-        return torch.where(top_places(gain, self.eps), ahead, x).where(grad == grad, grad)
+        return torch.where(_top_places(gain, self.eps), ahead, x).where(grad == grad, grad)
 
     def sample(self, x: Tensor, generator: Generator) -> Tensor:
         """Return x with `eps` random pixels set to random values."""
         values = uniform_like(x, generator)
-        return torch.where(top_places(uniform_like(x, generator)[:, :1], self.eps), values, x)
+        return torch.where(_top_places(uniform_like(x, generator)[:, :1], self.eps), values, x)
 
 
-def top_places(worth: Tensor, k: float | Tensor) -> Tensor:
+def _top_places(worth: Tensor, k: float | Tensor) -> Tensor:
     """Return a mask of the `k` (a number or (n,)) most valuable places of each image; `worth` is (n, 1, h, w)."""
     order = worth.flatten(1).argsort(dim=1, descending=True, stable=True)
     rank = torch.arange(order.shape[1], device=worth.device).expand_as(order)
