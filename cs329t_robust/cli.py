@@ -264,16 +264,22 @@ def _grade(arguments: argparse.Namespace) -> int:
     )
 
 
+def _writable(path: str | None) -> None:
+    """Raise a ValueError before hours of work if its result could not be written."""
+    if path and (Path(path).is_dir() or not Path(path).absolute().parent.is_dir()):
+        raise ValueError(f"--json: expected a file in a folder that exists, got {path!r}")
+
+
 def _bench(arguments: argparse.Namespace) -> int:
     import json
 
-    import torch
-
     from .bench import bench
-    from .runtime import device, set_threads
+    from .runtime import device, set_threads, usable
 
     set_threads()
-    found = bench(arguments.attack, device=torch.device(arguments.device or device()), n=arguments.n)
+    _writable(arguments.json)
+    on = usable("--device", arguments.device) if arguments.device else device()
+    found = bench(arguments.attack, device=on, n=arguments.n)
     print(f"{'attack':8}{'mode':12}{'who':6}{'seconds':>9}{'ratio':>8}{'robust':>8}   on {found['machine']}")
     for row in found["rows"]:
         print(
@@ -292,10 +298,13 @@ def _glasses(arguments: argparse.Namespace) -> int:
     import torch
 
     from . import showpieces
+    from .contract import check_count
     from .models import imagenet_classifier
     from .runtime import set_threads
 
     set_threads()
+    _writable(arguments.json)
+    check_count("--by-lot", arguments.by_lot, 0)
     lot = torch.randperm(1000, generator=torch.Generator().manual_seed(arguments.seed))[: arguments.by_lot]
     targets = [*map(showpieces.class_number, arguments.target), *lot.tolist()]
     if not targets:

@@ -245,14 +245,14 @@ def check_logits(logits: Tensor, x: Tensor, y: Tensor) -> None:
         raise ValueError(f"y: expected labels below the model's {logits.shape[1]} classes, got {int(y.max())}")
 
 
-def check_finite(x_adv: Tensor) -> Tensor:
+def check_finite(x_adv: Tensor, rows: str = "images") -> Tensor:
     """Return `x_adv`, or raise a ValueError if a gradient became NaN or infinite on the way."""
     if bool(x_adv.sum().isfinite()):  # a thirtieth of the time; a sum may overflow where all is well
         return x_adv
     if not bool(x_adv.isfinite().all()):
         bad = int((~x_adv.isfinite()).flatten(1).any(1).sum())
         raise ValueError(
-            f"model: expected finite gradients, got NaN or infinity for {bad} of {len(x_adv)} images in the attack; "
+            f"model: expected finite gradients, got NaN or infinity for {bad} of {len(x_adv)} {rows} in the attack; "
             "look for log(0), sqrt(0) or an overflow in the model or the loss"
         )
     return x_adv

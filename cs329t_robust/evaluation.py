@@ -254,6 +254,7 @@ def robustness_curve(
         raise ValueError("eps: expected at least one radius, got none")
     n, m = len(x), len(radii)
     ladder = torch.tensor(radii, dtype=_exact(x), device=x.device)
+    threat.check(x)
     rows = torch.arange(n, device=x.device).repeat_interleave(m)
     around = threat.with_eps(0.0).select(rows).with_eps(ladder.repeat(n))
     flat = robust_accuracy(model, x[rows], y[rows], attack, around, batch_size=batch_size)

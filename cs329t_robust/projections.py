@@ -88,8 +88,9 @@ def onto_l1(x: Tensor, x_adv: Tensor, eps: Tensor) -> Tensor:
     change = x_adv - x
     wanted = change.abs()
     room = torch.where(change > 0, 1 - x, x)
-    t = level(-wanted, room, torch.ones_like(room), eps).clamp_max_(0).to(x.dtype)
-    return (x + change.sign() * (wanted + t[:, None]).clamp_min(0).minimum(room)).clamp_(0, 1)
+    t = level(-wanted, room, torch.ones_like(room), eps).clamp_max_(0)
+    amount = (wanted + t[:, None]).clamp_min_(0).to(x.dtype).minimum(room)  # t is wide: far out, all else is rounded
+    return (x + change.sign() * amount).clamp_(0, 1)
 
 
 def greedy(x: Tensor, slope: Tensor, budget: Tensor) -> Tensor:

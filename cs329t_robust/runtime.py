@@ -27,7 +27,7 @@ def describe() -> tuple[torch.device, str]:
     """Return the chosen device and the reason in words."""
     wanted = os.environ.get("CS329T_DEVICE", "").strip()
     if wanted:
-        return _usable(wanted), f"CS329T_DEVICE={wanted}"
+        return usable("CS329T_DEVICE", wanted), f"CS329T_DEVICE={wanted}"
     if torch.cuda.is_available():
         return torch.device("cuda"), "a CUDA GPU is present"
     if torch.backends.mps.is_available():
@@ -35,14 +35,15 @@ def describe() -> tuple[torch.device, str]:
     return torch.device("cpu"), "no GPU found"
 
 
-def _usable(name: str) -> torch.device:
+def usable(setting: str, name: str) -> torch.device:
+    """Return the device called `name`, or raise a ValueError that says which `setting` asked for it."""
     try:
         chosen = torch.device(name)
         torch.zeros(1, device=chosen).item()
     except (RuntimeError, AssertionError, ImportError) as error:
         raise ValueError(
-            f"CS329T_DEVICE: expected a device that this machine has (cpu, cuda, cuda:0, mps), got {name!r} "
-            f"({str(error).splitlines()[0]}). Unset it, or use CS329T_DEVICE=cpu."
+            f"{setting}: expected a device that this machine has (cpu, cuda, cuda:0, mps), got {name!r} "
+            f"({str(error).splitlines()[0]}). Leave it out, or use {setting}=cpu"
         ) from error
     return chosen
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from .attacks import fgsm, pgd, square, transfer
 from .attacks.gradient import input_gradient
-from .contract import Model, borrowed, check_inputs
+from .contract import Model, borrowed, check_inputs, module_of
 from .evaluation import Accuracy, Attack, attack_name, predict, robust_accuracy
 from .losses import cross_entropy, margin
 from .randomness import ImageRandom, normal_like, uniform_like
@@ -108,12 +108,19 @@ def suspicions(
 
 def _unsteady(model: Model, x: Tensor) -> Finding | None:
     """Ask the model twice, just as it came, and once in eval mode: all three should agree."""
-    training = isinstance(model, nn.Module) and any(module.training for module in model.modules())
-    kept = {name: value.clone() for name, value in model.state_dict().items()} if training else {}
+    module = module_of(model)
+    training = module is not None and any(part.training for part in module.modules())
+    parts = module.modules() if training else ()
+    kept = [(part, name, buffer) for part in parts for name, buffer in part.named_buffers(recurse=False)]
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        first, again = model(x.clone()), model(x.clone())
+        try:
+            for part, name, buffer in kept:  # in train mode BatchNorm's statistics move: let copies of them
+                setattr(part, name, buffer.clone())
+            first, again = model(x.clone()), model(x.clone())
+        finally:
+            for part, name, buffer in kept:
+                setattr(part, name, buffer)
         if training:
-            model.load_state_dict(kept)  # BatchNorm's statistics have moved
             again = torch.stack([again, predict(model, x)])
     gap = (first - again).abs().max().item()
     if gap == 0:

@@ -78,3 +78,17 @@ def test_train_signs_refuses_options_of_the_digits(tmp_path, capsys):
     assert cli.main(["train", "signs", "--eps", "0.1", "--out", str(tmp_path / "s.safetensors")]) != 0
     assert "expected no --method, --eps or --measure" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["bench", "--attack", "fgsm", "--n", "4", "--device", "toaster"], "--device: expected a device"),
+        (["bench", "--attack", "fgsm", "--n", "4", "--json", "/"], "--json: expected a file in a folder that exists"),
+        (["bench", "--attack", "fgsm", "--n", "4", "--json", "/no/such/out.json"], "--json: expected a file"),
+        (["glasses", "--by-lot", "-1"], "--by-lot: expected a whole number >= 0, got -1"),
+    ],
+)
+def test_what_cannot_work_is_said_before_anything_runs(argv, message, capsys):
+    assert cli.main(argv) == 1
+    assert message in capsys.readouterr().err

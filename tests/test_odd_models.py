@@ -14,6 +14,7 @@ from cs329t_robust import (
     Masked,
     Spatial,
     Views,
+    apgd,
     apgd_t,
     attacks,
     autoattack,
@@ -34,7 +35,9 @@ from cs329t_robust import (
 from cs329t_robust.attacks.autoattack import fast
 from cs329t_robust.attacks.patches import Placements
 from cs329t_robust.attacks.sparse_rs import _schedule
+from cs329t_robust.bounds import attacked
 from cs329t_robust.losses import dlr, targeted_dlr
+from cs329t_robust.projections import onto_hyperplane
 from cs329t_robust.threat import warp
 
 MINIMUM = [partial(fmn, norm="L2"), partial(fmn, norm="Linf"), partial(deepfool, norm="L2"), deepfool, cw]
@@ -308,3 +311,128 @@ def test_sparse_rs_reaches_every_place_of_a_picture_in_half_precision(dtype):
 
     attacks.sparse_rs(model, x, y, threat=L0(40), queries=200)
     assert changed.float().mean() > 0.8  # of which bfloat16 can name fewer than half
+
+
+class Backward(torch.autograd.Function):
+    """Images as they are, with a factor on their gradient."""
+
+    @staticmethod
+    def forward(ctx, x, factor):
+        ctx.factor = factor
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, grad):
+        return grad * ctx.factor, None
+
+
+FOLLOWING = [pgd, apgd, apgd_t, fab_t, autoattack, partial(autoattack, version="fast")]
+WALKING = [deepfool, partial(deepfool, norm="Linf"), fmn, partial(fmn, norm="L1"), cw]
+
+
+@pytest.mark.parametrize("factor", [torch.nan, torch.inf])
+@pytest.mark.parametrize("label", [0, 2])
+@pytest.mark.parametrize("attack", [partial(a, threat=t(0.2)) for a in FOLLOWING for t in (Linf, L2, L1)] + WALKING)
+def test_a_gradient_that_is_no_number_is_no_robustness(attack, label, factor):
+    """Class 0 is what argmax makes of NaN logits: it passed for an answer that stands."""
+
+    def model(x):
+        return Backward.apply(x, factor).flatten(1) @ torch.eye(3, 12).T
+
+    x, y = torch.full((4, 1, 3, 4), 0.5), torch.full((4,), label)
+    x[:, 0, 0, label] = 0.95
+    with pytest.raises(ValueError, match="finite gradients"):
+        attack(model, x, y)
+
+
+@pytest.mark.parametrize("threat", [Linf(0.1), L2(0.4), L1(1.0)], ids=repr)
+def test_how_long_a_finished_image_stays_in_the_batch_does_not_matter_to_fab(threat):
+    with torch.random.fork_rng():
+        torch.manual_seed(4)
+        model = nn.Sequential(nn.Flatten(), nn.Linear(12, 20), nn.ReLU(), nn.Linear(20, 5)).double()
+        x = torch.rand(8, 1, 3, 4, dtype=torch.float64)
+    y, attack = model(x).argmax(1), partial(fab_t, threat=threat, steps=5)
+    alone = torch.cat([attack(model, x[i : i + 1], y[i : i + 1]) for i in range(8)])
+    torch.testing.assert_close(attack(model, x, y), alone, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("attack", [deepfool, partial(deepfool, norm="Linf"), fmn, partial(fmn, norm="Linf")])
+def test_the_box_stops_no_search_that_could_go_on_inside(attack):
+    """On black and white images half of all pixels cannot move; the others have to go so much the farther."""
+    generator = torch.Generator().manual_seed(0)
+    weight = torch.randn(2, 16, generator=generator) / 4
+    x = torch.rand(200, 1, 4, 4, generator=generator).round()
+    y = (x.flatten(1) @ weight.T).argmax(1)
+    x_adv = attack(lambda z: z.flatten(1) @ weight.T, x, y)
+    assert ((x_adv.flatten(1) @ weight.T).argmax(1) != y).all()
+
+
+def test_fmn_finds_the_nearest_point_of_the_box_where_half_of_the_pixels_cannot_move():
+    """In L∞ and L1 too: the search alone comes 34% and 120% too far."""
+    generator = torch.Generator().manual_seed(1)
+    weight = torch.randn(10, 196, generator=generator, dtype=torch.float64) / 14
+    x = torch.rand(40, 1, 14, 14, generator=generator, dtype=torch.float64).round()
+
+    def model(z):
+        return z.flatten(1) @ weight.T
+
+    y = model(x).argmax(1)
+    for ball in (Linf(0.0), L2(0.0), L1(0.0)):
+        best = torch.full((40,), torch.inf, dtype=torch.float64)
+        for rival in range(10):
+            slope = (weight[rival] - weight[y]).contiguous()
+            gap = (model(x).gather(1, y[:, None]) - model(x)[:, rival : rival + 1]).squeeze(1)
+            point = onto_hyperplane(x.flatten(1), slope, gap, type(ball).__name__).view_as(x)
+            best = torch.where(y == rival, best, best.minimum(ball.distance(x, point)))
+        found = ball.distance(x, fmn(model, x, y, norm=type(ball).__name__))
+        assert (found / best).median() < 1.001
+        assert (found / best).max() < 1.01
+
+
+def test_deepfool_and_fmn_attack_a_model_whose_backward_runs_only_once():
+    """As `torch.compile` makes them: `retain_graph=True` is refused."""
+
+    class Once(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.gone = False
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx, grad):
+            if ctx.gone:
+                raise RuntimeError("This backward function was compiled with non-empty donated buffers")
+            ctx.gone = True
+            return grad
+
+    x, y = torch.rand(5, 1, 3, 4), torch.arange(5)
+    plain = lambda x: x.flatten(1) @ torch.eye(6, 12).T  # noqa: E731
+    for attack in (deepfool, fmn):
+        assert attack(lambda x: plain(Once.apply(x)), x, y).equal(attack(plain, x, y))
+
+
+def test_a_mask_made_in_inference_mode_can_be_painted_on():
+    with torch.inference_mode():
+        mask = torch.ones(1, 3, 4)
+        x, y = torch.rand(2, 1, 3, 4), torch.zeros(2, dtype=torch.long)
+        palette = torch.tensor([[0.0], [1.0]])
+        physical(lambda x: x.flatten(1)[:, :3], x, y, threat=Masked(Linf(1.0), mask), palette=palette, steps=2)
+
+
+def test_projecting_from_far_outside_the_box_ends_inside_the_ball():
+    for seed in range(100):
+        generator = torch.Generator().manual_seed(seed)
+        x = torch.rand(1, 1, 4, 4, generator=generator)
+        far, threat = x + 1e4 * torch.randn(1, 1, 4, 4, generator=generator), L1(0.001)
+        assert threat.distance(x, threat.project(x, far)) <= 0.001 + threat.rounding(x)
+
+
+def test_the_largest_margin_spares_images_from_a_model_that_works_in_place():
+    weight, x, y = torch.randn(3, 12), torch.rand(6, 1, 3, 4), torch.zeros(6, dtype=torch.long)
+    kept = x.clone()
+    here, there = (
+        attacked(model, x, y, threat=Linf(0.1), steps=3)
+        for model in (lambda z: z.mul_(2).flatten(1) @ weight.T, lambda z: (2 * z).flatten(1) @ weight.T)
+    )
+    assert x.equal(kept)
+    assert here.equal(there)

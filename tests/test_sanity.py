@@ -143,3 +143,31 @@ def test_bad_input_is_told(digits):
     model, x, y = digits
     with pytest.raises(ValueError, match=r"pixel values in \[0, 1\]"):
         suspicions(model, 255 * x, y, threat=Linf(0.1))
+
+
+class Normed(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.norm, self.out = nn.BatchNorm2d(1), nn.Linear(12, 3)
+        self.register_buffer("calls", torch.zeros(()), persistent=False)
+        self.fails = False
+
+    def forward(self, x):
+        self.calls += self.training
+        if self.fails:
+            raise ArithmeticError("no answer")
+        return self.out(self.norm(x).flatten(1))
+
+
+def test_looking_at_a_model_in_train_mode_moves_nothing_in_it():
+    model, (x, y) = Normed().train(), (torch.rand(6, 1, 3, 4), torch.zeros(6, dtype=torch.long))
+    loss = model(x).sum()
+    kept = [buffer.clone() for buffer in model.buffers()]
+    for asked in (model, model.forward, partial(model)):
+        assert "train mode" in names(suspicions(asked, x, y, threat=Linf(0.1), queries=5))
+        assert all(map(torch.equal, model.buffers(), kept))
+    model.fails = True
+    with pytest.raises(ArithmeticError):
+        suspicions(model, x, y, threat=Linf(0.1), queries=5)
+    assert all(map(torch.equal, model.buffers(), kept))
+    loss.backward()  # no parameter was written to

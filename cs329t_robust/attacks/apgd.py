@@ -50,7 +50,7 @@ def apgd(
     ----------
     Croce & Hein 2020, "Reliable evaluation of adversarial robustness with an ensemble of diverse parameter-free
     attacks", arXiv:2003.01690, algorithm 1; for L1 Croce & Hein 2021, "Mind the box", arXiv:2103.01208, algorithm 1
-    (without its schedule of larger radii).
+    (from three and two times the radius to the radius itself, section 4).
     """
     x, y = check_inputs(model, x, y, threat)
     sign = -1 if targeted else 1

@@ -19,14 +19,15 @@ Stage = Callable[..., Tensor]
 
 
 def standard(threat: Threat, seed: int) -> list[Stage]:
-    """Return the published ensemble: APGD-CE, APGD-T, FAB-T and Square, in L1 too with the budgets of Linf and L2."""
+    """Return the published ensemble: APGD-CE, APGD-T, FAB-T and Square with the published budgets."""
+    sparse = isinstance(threat.ball, L1)
     stages: list[Stage] = [
-        partial(apgd, steps=100, drop_broken=True, seed=seed),
-        partial(apgd_t, steps=100, targets=9, keep=1, seed=seed),
+        partial(apgd, steps=100, restarts=5 if sparse else 1, drop_broken=True, seed=seed),
+        partial(apgd_t, steps=100, targets=5 if sparse else 9, keep=1, seed=seed),
     ]
     if not isinstance(threat, Masked):
         stages.append(partial(fab_t, steps=100, targets=9))
-    if not isinstance(threat.ball, L1):
+    if not sparse:
         stages.append(partial(square, queries=5000, seed=seed))
     return stages
 
@@ -77,7 +78,7 @@ def autoattack(
         "standard" is the published ensemble with its budgets: APGD on cross-entropy (100 steps), APGD-T and FAB-T (100
         steps towards each of 9 targets), Square (5000 queries). "fast" asks for far less: 50 steps, then 60 steps
         towards targets of which the worse half is given up at each look-back, FAB-T in L2 and L1 alone, then Square on
-        images that come closer.
+        images that come closer. In L1 "standard" gives APGD 5 starts, and APGD-T 5 targets.
 
     Returns
     -------
@@ -92,8 +93,7 @@ def autoattack(
     Notes
     -----
     Square searches Linf and L2 only, and FAB-T no mask: in L1 the ensemble is the first three, under a mask it goes
-    without FAB-T. In L1 the published ensemble differs: APGD from 5 starts and towards 5 targets, both from larger
-    radii to smaller ones, and a Square of its own. Here L1 has the budgets of Linf and L2, and none of these.
+    without FAB-T. For L1 the published one has a Square of its own, which is missing here.
 
     References
     ----------

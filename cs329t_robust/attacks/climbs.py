@@ -19,6 +19,7 @@ from .rows import broken, confirmed, first_rows, looking, select, worth_leaving
 
 MOMENTUM, RISES = 0.75, 0.75  # the paper's α and ρ
 SPARSE_EVERY, SPARSER, SHORTEST = 0.04, 1.5, 0.1  # of "Mind the box": how often, by how much, and to what share
+WIDER = ((3, 0.3), (2, 0.3))  # in L1 a climb spends these shares of its steps at so many times the radius, first of all
 
 
 @dataclass
@@ -124,6 +125,8 @@ def climb(
     check_count("seed", seed, 0)
     if isinstance(threat.ball, L0):
         raise ValueError(f"threat: expected Linf, L2 or L1 for APGD, got {threat!r}; use `fmn` or `sparse_rs`")
+    wider = [(times, int(share * steps)) for times, share in WIDER if isinstance(threat.ball, L1)]
+    steps -= sum(some for _, some in wider)
     quota = narrowed(steps, goals.shape[1], keep)
     with borrowed(model):
         low = x.new_full((len(x),), -torch.inf)
@@ -131,10 +134,15 @@ def climb(
         todo, m = torch.arange(len(x), device=x.device), goals.shape[1]
         for restart in range(restarts):
             image = todo.repeat_interleave(m)
-            start = threat.select(todo).sample(x[todo], random).repeat_interleave(m, 0)
-            s = _begin(image, x[image], y[image], goals[todo].flatten(), threat.select(image), start)
+            near, each = threat.select(image), (image, x[image], y[image], goals[todo].flatten())
+            # in L1 from anywhere in the box, put back into the widest ball
+            start = random.uniform(x[todo]) if wider else threat.select(todo).sample(x[todo], random)
+            start = start.repeat_interleave(m, 0)
             with section(restart / restarts, (restart + 1) / restarts):
-                _once(model, s, found, objective, steps, targeted, drop, quota)
+                for times, some in wider:
+                    s = _begin(*each, near.at(times * radii(near.eps, start)), start)
+                    start = _once(model, s, Found(x.clone(), low, low), objective, some, targeted, False, {})
+                _once(model, _begin(*each, near, start), found, objective, steps, targeted, drop, quota)
             if drop:
                 standing = found.score[todo] < torch.inf
                 todo, random = todo[standing], random.select(standing)
@@ -144,7 +152,9 @@ def climb(
 
 
 def _begin(image: Tensor, x: Tensor, y: Tensor, target: Tensor, threat: Threat, start: Tensor) -> State:
-    eps = radii(threat.eps, x)
+    eps, sparse = radii(threat.eps, x), isinstance(threat.ball, L1)
+    start = threat.project(x, start) if sparse else start  # it may come from a wider ball
+    support = _support(x, start)
     low, no = torch.full_like(eps, -torch.inf), torch.zeros_like(y, dtype=torch.bool)
     return State(
         image=image,
@@ -154,7 +164,7 @@ def _begin(image: Tensor, x: Tensor, y: Tensor, target: Tensor, threat: Threat, 
         threat=threat,
         now=start,
         last=start,
-        step=eps if isinstance(threat.ball, L1) else 2 * eps,
+        step=eps if sparse else 2 * eps,
         best=start,
         best_loss=low,
         best_grad=torch.zeros_like(x),
@@ -163,8 +173,8 @@ def _begin(image: Tensor, x: Tensor, y: Tensor, target: Tensor, threat: Threat, 
         rises=torch.zeros_like(eps),
         halved=~no,
         best_before=low,
-        support=torch.full_like(eps, x[0].numel()),
-        share=torch.full_like(eps, 0.2),
+        support=support.clamp_min(1),
+        share=support / x[0].numel() / SPARSER,
     )
 
 
@@ -177,8 +187,11 @@ def _once(
     targeted: bool,
     drop: bool,
     quota: dict[int, int],
-) -> None:
-    """Run one climb; rows leave the batch once their image is broken, if `drop`, and where it keeps only the best."""
+) -> Tensor:
+    """Run one climb; rows leave the batch once their image is broken, if `drop`, and where it keeps only the best.
+
+    Return the best points of the rows that have not left.
+    """
     sparse = isinstance(s.threat.ball, L1)
     every = max(1, int(SPARSE_EVERY * steps))
     looks, looked = set(checkpoints(steps)), 0
@@ -204,18 +217,21 @@ def _once(
             staying &= _rank(s) < quota[i]
         # as if at step 0 where it looks back: there a GPU looks, too, at how many are done
         if i in quota or (drop and worth_leaving(staying, 0 if i in looks else i, steps - i - 1)):
+            check_finite(s.now, "climbs")  # a model's answer to NaN may pass for robustness
             found.record(model, s, targeted)
             staying = staying.nonzero().flatten()
             s, grad = select(s, staying), grad[staying]
             gradient, project = gradients_of(s, steps - i - 1), s.threat.onto(s.x)
         if not len(s.image):
-            return
+            return s.best
         s.last, s.now = s.now, _step(s, grad, project, first=i == 0)
+    check_finite(s.now, "climbs")
     with torch.no_grad():
         logits = model(s.now.clone())
     _observe(s, found, s.best_grad, objective(logits, s.y, s.target), broken(logits, s.y, targeted), drop)
     found.record(model, s, targeted)
     found.fail(s)
+    return s.best
 
 
 def _observe(s: State, found: Found, grad: Tensor, loss: Tensor, across: Tensor, drop: bool) -> None:
@@ -257,12 +273,17 @@ def _rank(s: State) -> Tensor:
 
 def _sparser(s: State, grad: Tensor) -> Tensor:
     """Adapt to how sparse the best point is: a sparser one starts again from there, with the full step."""
-    support = (s.best != s.x).flatten(1).sum(1).to(s.x.dtype)
+    support = _support(s.x, s.best)
     sparser, full = support / s.support < 0.95, radii(s.threat.eps, s.x)
     s.step = torch.where(sparser, full, (s.step / SPARSER).maximum(SHORTEST * full))
     s.support, s.share = support.clamp_min(1), support / s.x[0].numel() / SPARSER
     s.now = torch.where(rowwise(sparser, s.x), s.best, s.now)
     return torch.where(rowwise(sparser, s.x), s.best_grad, grad)
+
+
+def _support(x: Tensor, x_adv: Tensor) -> Tensor:
+    """Return how many values of each image differ, (n,)."""
+    return (x_adv != x).flatten(1).sum(1).to(x.dtype)
 
 
 def _sparse_step(s: State, grad: Tensor) -> Tensor:

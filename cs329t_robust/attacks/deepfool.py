@@ -15,12 +15,16 @@ from ..contract import (
     check_number,
     full_precision,
 )
+from ..projections import onto_hyperplane
 from ..threat import L2, Linf, rowwise, unit
 from .gradient import logits_of, slope
 from .nearest import Nearest, across, clearance
 from .rows import batched, looking, rivals, select, worth_leaving
 
 NORMS = {"L2": L2, "Linf": Linf}
+ORDER = {"L2": 2, "Linf": torch.inf, "L1": 1}
+ENOUGH = 0.999  # share of a gap that a step has to close, for rounding
+PATIENCE = 25  # steps after which a search must be stuck where the box cuts its steps short
 OVERSHOOT = 0.02
 
 
@@ -77,10 +81,11 @@ def deepfool(
 
     Notes
     -----
-    Unlike the paper's code each step is clipped to [0, 1], so the result is an image, and the radius at which it is
-    projected back towards x is bisected at the end: ten more forward passes that take the overshoot back, which is part
-    of each step here, where the paper applies it once to the sum of all. One forward
-    pass and one backward pass per candidate class serve the whole batch; images leave it once they have crossed.
+    Unlike the paper's each step is clipped to [0, 1], so the result is an image. What the clipping takes away may leave
+    a search stuck: after 25 steps the pixels that the box leaves free go so much the farther. The overshoot is part of
+    each step, where the paper applies it once to the sum of all; at the end the radius at which an image is projected
+    back towards x is bisected, by ten more forward passes, which takes it back. One forward pass and one backward pass
+    per candidate class serve the whole batch; images leave it once they have crossed.
 
     References
     ----------
@@ -108,9 +113,10 @@ def deepfool(
                 break
             if step == 0:
                 s.rivals = rivals(logits.detach(), y, candidates - 1)
-            gaps, slopes = _boundaries(logits, now, s.y, s.rivals)
+            gaps, slopes = _boundaries(model, logits, now, s.y, s.rivals)
             away = _distances(gaps, slopes, norm)
-            moved = _cross(s.now, slopes, away, norm, overshoot)
+            ways = _straight(away, slopes, norm) if step < PATIENCE else _inside(s.now, gaps, slopes, norm)
+            moved = _go(s.now, _of_each(ways, away.argmin(1)), overshoot)
             s.now = torch.where(rowwise(standing, x), moved, s.now)
             s.rivals = s.rivals.gather(1, away.argsort(stable=True, dim=1)[:, :keep])
             if worth_leaving(standing, step, steps - step):
@@ -122,31 +128,56 @@ def deepfool(
 
 
 def to_nearest_boundary(model: Model, x: Tensor, y: Tensor, norm: str) -> Tensor:
-    """Return images one step further: past the nearest of the linear boundaries to nine other classes."""
+    """Return the nearest images past one of the linear boundaries to nine other classes, and a little farther."""
     now = x.detach().requires_grad_()
     logits = logits_of(model, now).to(x.dtype)
-    gaps, slopes = _boundaries(logits, now, y, rivals(logits.detach(), y, 9))
-    return _cross(x, slopes, _distances(gaps, slopes, norm), norm, OVERSHOOT)
+    gaps, slopes = _boundaries(model, logits, now, y, rivals(logits.detach(), y, 9))
+    steps = _inside(x, gaps, slopes, norm)
+    away = torch.linalg.vector_norm(steps.flatten(2), ORDER[norm], dim=2)
+    away = away.where(-(steps * slopes).flatten(2).sum(2) >= ENOUGH * gaps, torch.inf)
+    return _go(x, _of_each(steps, away.argmin(1)), OVERSHOOT)
 
 
-def _boundaries(logits: Tensor, now: Tensor, y: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
+def _boundaries(model: Model, logits: Tensor, now: Tensor, y: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
     """Return how far each of these classes (n, m) is from leading, (n, m), and the slopes of those gaps, (n, m, …)."""
-    own, others, m = logits.gather(1, y[:, None]), logits.gather(1, classes), classes.shape[1]
-    gaps = own - others
-    slopes = [slope(gaps[:, j].sum(), now, again=j < m - 1) for j in range(m)]
-    return (gaps + 2 * clearance(own, others)).detach(), torch.stack(slopes, 1)
+
+    def gaps_in(logits: Tensor) -> Tensor:
+        return logits.gather(1, y[:, None]) - logits.gather(1, classes)
+
+    gaps, m = gaps_in(logits), classes.shape[1]
+    try:
+        slopes = [slope(gaps[:, j].sum(), now, again=j < m - 1) for j in range(m)]
+    except RuntimeError:  # a compiled model goes back only once, so it is asked anew for each class
+        slopes = [slope(gaps_in(logits_of(model, now).to(now.dtype))[:, j].sum(), now) for j in range(m)]
+    clear = 2 * clearance(logits.gather(1, y[:, None]), logits.gather(1, classes))
+    return (gaps + clear).detach(), torch.stack(slopes, 1)
 
 
 def _distances(gaps: Tensor, slopes: Tensor, norm: str) -> Tensor:
-    """Return how far each linear boundary is away in the norm, (n, m)."""
+    """Return how far each linear boundary is away in the norm, (n, m), if no box is in the way."""
     flat = slopes.flatten(2)
     size = flat.norm(dim=2) if norm == "L2" else flat.abs().sum(2)
     return gaps / size.clamp_min(torch.finfo(gaps.dtype).tiny)
 
 
-def _cross(now: Tensor, slopes: Tensor, away: Tensor, norm: str, overshoot: float) -> Tensor:
-    """Step to the nearest of the linear boundaries, and a little beyond, inside the image box."""
-    rows, which = torch.arange(len(now), device=now.device), away.argmin(1)
-    steepest, far = slopes[rows, which], away[rows, which].clamp_max(now[0].numel())  # a level model is infinitely far
-    way = unit(steepest) if norm == "L2" else steepest.sign()
-    return (now - (1 + overshoot) * rowwise(far, now) * way).clamp(0, 1)
+def _straight(away: Tensor, slopes: Tensor, norm: str) -> Tensor:
+    """Return the shortest step to each linear boundary, (n, m, …), wherever it leads."""
+    away = away.clamp_max(slopes[0, 0].numel())  # a level model is infinitely far
+    way = unit(slopes.flatten(0, 1)).view_as(slopes) if norm == "L2" else slopes.sign()
+    return -away.view(*away.shape, *[1] * (slopes.ndim - 2)) * way
+
+
+def _inside(now: Tensor, gaps: Tensor, slopes: Tensor, norm: str) -> Tensor:
+    """Return the shortest step to each linear boundary that stays in the box, (n, m, …), or as far as the box goes."""
+    here, way = now.flatten(1).repeat_interleave(gaps.shape[1], 0), -slopes.flatten(2).flatten(0, 1)
+    step = onto_hyperplane(here, way, gaps.flatten(), norm) - here
+    return (step + 0 * way).view_as(slopes)  # NaN where a slope is no number
+
+
+def _go(now: Tensor, step: Tensor, overshoot: float) -> Tensor:
+    return (now + (1 + overshoot) * step).clamp(0, 1)
+
+
+def _of_each(values: Tensor, which: Tensor) -> Tensor:
+    """Return one of the m values of each row."""
+    return values[torch.arange(len(values), device=values.device), which]

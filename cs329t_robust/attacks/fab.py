@@ -85,24 +85,24 @@ def fab_t(
         start = threat.sample(x, ImageRandom(seed, x))[image] if seed else x[image]
         best, near = x.clone(), torch.full_like(x[:, 0, 0, 0], torch.inf)
         s = State(image, x[image], y[image], goals.flatten(), threat.select(image), start, start, near[image])
-        gradient = _gradients(model, s, steps)
+        gradient, standing = _gradients(model, s, steps), torch.ones_like(s.image, dtype=torch.bool)
         for i in range(steps):
             tick(i / steps, lambda: int((near <= threat.eps).sum()))  # noqa: B023
             grad, logits = gradient(s.now, check=i == 0)
             s.now = _walk(s, grad, -_lead(logits, s).to(x.dtype), type(threat).__name__)
             with torch.no_grad():
                 broken = model(s.now.clone()).argmax(1) != s.y
-            near = _offer(s, broken, near)
+            near = _offer(s, broken & standing, near)
             s.now = torch.where(rowwise(broken, s.x), s.x + BACK * (s.now - s.x), s.now)
-            standing = near[s.image] > s.threat.eps
+            standing = near[s.image] > s.threat.eps  # who is done stays as it is, whenever it leaves
             if worth_leaving(standing, i, steps - i - 1):
-                check_finite(s.now)  # NaN is within no radius and would pass for robustness
+                check_finite(s.now, "walks")  # NaN is within no radius and would pass for robustness
                 _keep(s, best, near)
-                s = select(s, standing)
+                s, standing = select(s, standing), standing[standing]
                 gradient = _gradients(model, s, steps - i - 1)
             if not len(s.image):
                 break
-        check_finite(s.now)
+        check_finite(s.now, "walks")
         _keep(s, best, near)
         _pull_back(model, x, y, threat, best, near)
     return check_finite(torch.where(rowwise(near <= threat.eps, x), best, x))
@@ -127,7 +127,7 @@ def _walk(s: State, grad: Tensor, gap: Tensor, norm: str) -> Tensor:
     one, other = (s.threat.distance(a.view_as(s.x), b.view_as(s.x)).clamp_min(1e-8) for a, b in both)
     pull = (one / (one + other)).clamp(0, PULL)[:, None]
     mixed = (now + OVERSHOOT * (ahead - now)) * (1 - pull) + (x + OVERSHOOT * (direct - x)) * pull
-    return mixed.clamp(0, 1).view_as(s.x)
+    return (mixed.clamp(0, 1) + 0 * slope).view_as(s.x)  # NaN where the slope is no number, which a sign would hide
 
 
 def _offer(s: State, broken: Tensor, near: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from ..losses import cross_entropy, margin, past
 from ..progress import tick
 from ..threat import L0, L1, L2, Linf, rowwise, unit
 from .captured import gradients
-from .deepfool import NORMS, to_nearest_boundary
+from .deepfool import ORDER, to_nearest_boundary
 from .gradient import logits_of
 from .nearest import Nearest, across
 from .rows import batched
@@ -42,8 +42,8 @@ def fmn(
         What is to be small; L0 counts pixels.
     steps : int >= 1
         Gradients; in L2 and L∞ 100 is plenty for small networks. In L1 and L0 a network trained in L∞ takes 400: on
-        `mnist_pgd` the median falls from 8.2 to 5.1 and from 36 pixels to 24. An untargeted search in L2 or L∞ takes
-        nine more.
+        `mnist_pgd` the median falls from 8.2 to 5.1 and from 36 pixels to 24. An untargeted search takes nine more, but
+        for L0.
     step_size : float > 0, optional
         Length of the first step, in L2 units for L2 and as a share of the current radius for the others; it falls to
         a hundredth along a cosine. 3 for L2, 1 for Linf and 2 for L1 and L0 when not given.
@@ -67,11 +67,11 @@ def fmn(
     half climbs cross-entropy instead of the margin: with the published settings most images of an adversarially trained
     network stayed unbroken.
 
-    In L2 and L∞ DeepFool's first step, to the nearest of the linear boundaries to nine other classes, is a candidate
+    But for L0, DeepFool's first step, to the nearest of the linear boundaries to nine other classes, is a candidate
     too: the search alone settles at the class with the second largest logit, also where another one is nearer.
 
     After the last step the radius at which each result is projected back towards x is bisected, which the paper does
-    not do: ten more forward passes, 22 for an untargeted search in L2 or L∞, and never a worse result. Projections are
+    not do: ten more forward passes, 22 where that candidate is one, and never a worse result. Projections are
     exact for the ball and the box together (L1, Linf, L0), where the paper clips after projecting.
 
     References
@@ -103,7 +103,7 @@ def fmn(
             if norm == "L2":  # out to the sphere, not only back to it
                 ahead = x + rowwise(eps, x) * unit(ahead - x)
             now = here.project(x, ahead)
-        if not targeted and norm in NORMS:
+        if not targeted and norm in ORDER:
             step, straight = to_nearest_boundary(model, x, y, norm), Nearest(x)
             with torch.no_grad():
                 straight.offer(step, ball.distance(x, step), across(logits_of(model, step).to(x.dtype), y, False))

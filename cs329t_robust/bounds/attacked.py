@@ -31,7 +31,7 @@ def attacked(
     """
     x_adv = strongest(model, x, y, threat, steps, restarts, seed)
     with borrowed(model), torch.no_grad():
-        return margin(model(x_adv), y)
+        return margin(model(x_adv.clone()), y)
 
 
 def strongest(
@@ -40,5 +40,5 @@ def strongest(
     """Return where `attacked` finds its margins, (n, c, h, w)."""
     x_adv = pgd(model, x, y, threat=threat, steps=steps, restarts=restarts, loss=margin, seed=seed)
     with borrowed(model), torch.no_grad():
-        worse = margin(model(x_adv), y) >= margin(model(x.detach()), y)
+        worse = margin(model(x_adv.clone()), y) >= margin(model(x.detach().clone()), y)
     return torch.where(rowwise(worse, x), x_adv, x.detach())

@@ -40,7 +40,9 @@ class Masked(Threat):
         if mask.device.type != "meta" and not bool(((mask == 0) | (mask == 1)).all()):
             raise ValueError("Masked: expected a mask of 0 and 1 (or of bools), got other values; use mask > 0.5")
         object.__setattr__(self, "threat", threat)
-        object.__setattr__(self, "mask", mask.bool().view(*[1] * (4 - mask.ndim), *mask.shape))
+        with torch.inference_mode(False):  # a mask that was made in that mode could be part of no gradient
+            mask = mask.clone().bool()
+        object.__setattr__(self, "mask", mask.view(*[1] * (4 - mask.ndim), *mask.shape))
 
     def __repr__(self) -> str:
         return f"Masked({self.threat!r}, {self.mask.float().mean().item():.1%} of the pixels)"
