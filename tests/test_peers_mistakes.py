@@ -81,7 +81,8 @@ def test_the_standard_ensemble_has_the_published_budgets():
     assert set(spent) == set(published)
     for name, budget in published.items():
         extra = spent[name] - budget
-        assert 0 <= extra <= (903 if name == "fab_t" else 3), name  # FAB also asks whether each step went across
+        # FAB also asks whether each step went across, and APGD-T where the last one led
+        assert 0 <= extra <= {"fab_t": 903, "apgd_t": 12}.get(name, 3), name
     model, x, y = far(1)
     autoattack(model, x, y, threat=Linf(0.01))
     assert model.images >= sum(published.values())
