@@ -135,9 +135,9 @@ def climb(
         for restart in range(restarts):
             image = todo.repeat_interleave(m)
             near, each = threat.select(image), (image, x[image], y[image], goals[todo].flatten())
-            # in L1 from anywhere in the box, put back into the widest ball
-            start = random.uniform(x[todo]) if wider else threat.select(todo).sample(x[todo], random)
-            start = start.repeat_interleave(m, 0)
+            # in L1 from noise as large as the box, put back into the widest ball
+            noisy = x[todo] + 2 * random.uniform(x[todo]) - 1 if wider else threat.select(todo).sample(x[todo], random)
+            start = noisy.repeat_interleave(m, 0)
             with section(restart / restarts, (restart + 1) / restarts):
                 for times, some in wider:
                     s = _begin(*each, near.at(times * radii(near.eps, start)), start)
