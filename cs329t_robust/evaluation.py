@@ -257,16 +257,16 @@ def robustness_curve(
     threat.check(x)
     check_function("attack", attack, "partial(pgd, steps=40)")
     check_count("batch_size", batch_size, 1)
-    name, size, parts = attack_name(attack), max(1, batch_size // m), []
+    name, size = attack_name(attack), max(1, batch_size // m)
+    standing, done = torch.ones(n, m, dtype=torch.bool, device=x.device), 0
     with bar(name, n * m):
         for images in torch.arange(n, device=x.device).split(size):  # each image comes m times: not all of them at once
-            rows = images.repeat_interleave(m)
+            rows, end = images.repeat_interleave(m), done + len(images)
             around = threat.with_eps(0.0).select(rows).with_eps(ladder.repeat(len(images)))
-            fallen = sum(int((~part).sum()) for part in parts)
-            with section(len(parts) * size / n, min(1, (len(parts) + 1) * size / n), fallen):
-                part = robust_accuracy(model, x[rows], y[rows], attack, around, batch_size=batch_size)
-            parts.append(part.correct)
-    standing = torch.cat(parts).view(n, m).cumprod(1).bool()
+            with section(done / n, end / n, int((~standing).sum())):
+                flat = robust_accuracy(model, x[rows], y[rows], attack, around, batch_size=batch_size)
+            standing[images], done = flat.correct.view(-1, m), end
+    standing = standing.cumprod(1).bool()
     return Curve(
         tuple(radii),
         tuple(Accuracy(standing[:, i], name, repr(threat.with_eps(radii[i]))) for i in range(m)),
