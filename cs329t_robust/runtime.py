@@ -3,6 +3,7 @@
 import ctypes
 import os
 import sys
+from pathlib import Path
 
 import torch
 
@@ -46,6 +47,12 @@ def usable(setting: str, name: str) -> torch.device:
             f"({str(error).splitlines()[0]}). Leave it out, or use {setting}=cpu"
         ) from error
     return chosen
+
+
+def check_writable(setting: str, path: str | None) -> None:
+    """Raise a ValueError, before hours of work, if their result could not be written to `path`."""
+    if path and (Path(path).is_dir() or not Path(path).absolute().parent.is_dir()):
+        raise ValueError(f"{setting}: expected a file in a folder that exists, got {path!r}")
 
 
 def set_threads(n: int | None = None) -> int:

@@ -17,7 +17,7 @@ LAYERS = [
     ("__main__",),
     ("cli",),
     ("scaffold",),
-    ("claims", "capstone", "generalization_command"),
+    ("claims", "capstone", "generalization_command", "showpieces_command"),
     ("bench", "doctor", "grading", "lessons", "lesson_source", "checkpoints", "sign_checkpoint", "dense_checkpoint"),
     ("showpieces", "generalization"),
     ("reproduce",),
