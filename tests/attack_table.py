@@ -74,9 +74,9 @@ ROWS = [
     *(Row("fab_t", partial(fab_t, steps=6), threat, targeted=False, seeded=False) for threat in NORMS),
     *(
         Row("square", partial(square, queries=30), threat, gradients=False)
-        for threat in [Linf(0.1), L2(0.4), Masked(Linf(0.2), MASK), Masked(L2(0.5), MASK)]
+        for threat in SMOOTH_BALLS
     ),
-    *(Row("square-hope", partial(square, queries=300, hope=0.9), threat, gradients=False) for threat in NORMS[:2]),
+    *(Row("square-hope", partial(square, queries=300, hope=0.9), threat, gradients=False) for threat in NORMS),
     *(
         Row("sparse_rs", partial(sparse_rs, queries=30), threat, gradients=False)
         for threat in [L0(2), Masked(L0(3), MASK)]

@@ -8,7 +8,7 @@ import torch
 from attack_table import MASK, ROWS
 
 import cs329t_robust
-from cs329t_robust import L0, L1, L2, Linf, Masked, Spatial, attacks, data, models
+from cs329t_robust import L0, L2, Linf, Masked, Spatial, attacks, data, models
 from cs329t_robust.attacks import rows as rows_module
 from cs329t_robust.evaluation import check_member
 from cs329t_robust.threat import Ball
@@ -209,7 +209,7 @@ WRONG = [
     (attacks.apgd_t, Masked(L0(2), MASK), "expected Linf, L2 or L1 for APGD"),
     (attacks.fab_t, Masked(Linf(0.1), MASK), "expected Linf, L2 or L1 for FAB"),
     (attacks.fab_t, L0(2), "expected Linf, L2 or L1 for FAB"),
-    (attacks.square, L1(1.0), "expected Linf or L2 for the Square attack"),
+    (attacks.square, L0(2), "expected Linf, L2 or L1 for the Square attack"),
     (attacks.sparse_rs, Linf(0.1), r"expected L0\(k\) for Sparse-RS"),
     (attacks.spatial, Linf(0.1), r"expected Spatial\(degrees, pixels\), got Linf"),
     (attacks.autoattack, L0(3), "expected Linf, L2 or L1 for AutoAttack"),

@@ -27,8 +27,7 @@ def standard(threat: Threat, seed: int) -> list[Stage]:
     ]
     if not isinstance(threat, Masked):
         stages.append(partial(fab_t, steps=100, targets=9))
-    if not sparse:
-        stages.append(partial(square, queries=5000, seed=seed))
+    stages.append(partial(square, queries=5000, seed=seed))
     return stages
 
 
@@ -50,8 +49,7 @@ def fast(threat: Threat, seed: int) -> list[Stage]:
     ]
     if not isinstance(threat, Linf | Masked):
         stages.append(partial(fab_t, steps=100, targets=9))
-    if not sparse:
-        stages.append(partial(square, queries=5000, hope=0.6, seed=seed))
+    stages.append(partial(square, queries=5000, hope=0.6, seed=seed))
     return stages
 
 
@@ -93,8 +91,7 @@ def autoattack(
 
     Notes
     -----
-    Square searches Linf and L2 only, and FAB-T no mask: in L1 the ensemble is the first three, under a mask it goes
-    without FAB-T. For L1 the published one has a Square of its own, which is missing here.
+    FAB-T searches no mask: under one the ensemble goes without it.
 
     References
     ----------

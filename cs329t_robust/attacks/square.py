@@ -1,6 +1,7 @@
 """The Square attack: random squares, kept when the margin falls. It asks for logits only, so nothing can mask it."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -8,7 +9,7 @@ from torch import Tensor
 from ..contract import Model, borrowed, check_count, check_finite, check_inputs, check_number
 from ..progress import tick
 from ..randomness import ImageRandom
-from ..threat import L2, Linf, Threat, per_image, rowwise
+from ..threat import L1, L2, Linf, Threat, per_image, rowwise
 from .queries import confirmed_lead, lead, leads
 from .rows import batched, looking, select, worth_leaving
 
@@ -49,7 +50,7 @@ def square(
     ----------
     model, x, y, targeted, seed
         As in `pgd`; the model is only asked for logits.
-    threat : Linf or L2, or one of them `Masked`
+    threat : Linf, L2 or L1, or one of them `Masked`
     queries : int >= 1
         Forward passes for an image that does not break; 5000 as in AutoAttack.
     share : float in (0, 1]
@@ -76,6 +77,7 @@ def square(
     References
     ----------
     Andriushchenko et al. 2020, "Square attack", arXiv:1912.00049, algorithms 1 to 3.
+    For L1 Croce & Hein 2021, "Mind the box", arXiv:2103.01208, section 5.
     """
     x, y = check_inputs(model, x, y, threat)
     check_count("queries", queries, 1)
@@ -83,9 +85,9 @@ def square(
     check_number("share", share, 0, 1, above=True)
     if hope is not None:
         check_number("hope", hope, 0, above=True, unit=" (a share of the margin at x), or None")
-    if not isinstance(threat.ball, Linf | L2):
-        raise ValueError(f"threat: expected Linf or L2 for the Square attack, got {threat!r}")
-    start, propose = (_stripes, _recolour) if isinstance(threat.ball, Linf) else (_tiles, _move)
+    if type(threat.ball) not in MOVES:
+        raise ValueError(f"threat: expected Linf, L2 or L1 for the Square attack, got {threat!r}")
+    start, propose = MOVES[type(threat.ball)]
     with borrowed(model), torch.no_grad():
         random = ImageRandom(seed, x)
         clean = lead(model, x, y, targeted, check=True)
@@ -151,61 +153,76 @@ def _window(row: Tensor, column: Tensor, side: int, h: int, w: int) -> tuple[Ten
     return inside, down.clamp(0, side - 1), right.clamp(0, side - 1)
 
 
-def _pyramid(height: int, width: int, like: Tensor) -> Tensor:
-    """Return the paper's bump: at distance r from the middle (largest coordinate), the sum of 1/k² for k > r."""
+def _pyramid(height: int, width: int, p: int, like: Tensor) -> Tensor:
+    """Return the papers' bump: at distance r from the middle (largest coordinate), the sum of 1/k^(4/p) for k > r."""
     down = (torch.arange(height, device=like.device) - height // 2).abs()
     right = (torch.arange(width, device=like.device) - width // 2).abs()
     r = torch.maximum(down[:, None], right[None])
     farthest = max(height, width) // 2
-    tail = (1 / torch.arange(1, farthest + 2, device=like.device).to(like.dtype) ** 2).flip(0).cumsum(0).flip(0)
-    bump = tail[r]
-    return bump / bump.norm()
+    k = torch.arange(1, farthest + 2, device=like.device).to(like.dtype)
+    bump = (1 / k ** (4 // p)).flip(0).cumsum(0).flip(0)[r]
+    return bump / bump.norm(p)
 
 
-def _bump(side: int, like: Tensor) -> Tensor:
+def _bump(side: int, p: int, like: Tensor) -> Tensor:
     """Return the square's shape: a pyramid up and a pyramid down, of length 1 together."""
     half = side // 2
-    parts = [_pyramid(half, side, like), -_pyramid(side - half, side, like)] if half else [_pyramid(1, 1, like)]
+    parts = [_pyramid(half, side, p, like), -_pyramid(side - half, side, p, like)] if half else [like.new_ones(1, 1)]
     bump = torch.cat(parts)
-    return bump / bump.norm()
+    return bump / bump.norm(p)
 
 
-def _tiles(s: State, random: ImageRandom) -> Tensor:
+def _tiles(s: State, random: ImageRandom, p: int) -> Tensor:
     """Start from a grid of bumps, five by five, each with a random sign, scaled to the radius."""
     n, c, h, w = s.x.shape
     side = max(1, min(h, w) // 5)
-    bump = _bump(side, s.x)
+    bump = _bump(side, p, s.x)
     down, right = torch.arange(h, device=s.x.device), torch.arange(w, device=s.x.device)
     rows, columns = h // side, w // side
     sign = (random.numbers(c * rows * columns) - 0.5).sign().to(s.x.dtype).view(n, c, rows, columns)
     inside = (down < rows * side)[:, None] & (right < columns * side)[None]
     shape = bump[down % side][:, right % side] * inside
     signs = sign[:, :, (down // side).clamp(max=rows - 1)][:, :, :, (right // side).clamp(max=columns - 1)]
-    return _scaled(s, shape * signs)
+    return _scaled(s, shape * signs, p)
 
 
-def _scaled(s: State, delta: Tensor) -> Tensor:
-    length = delta.flatten(1).norm(dim=1)
+def _scaled(s: State, delta: Tensor, p: int) -> Tensor:
+    length = delta.flatten(1).norm(p, dim=1)
     return s.x + per_image(s.threat.eps, s.x) * delta / rowwise(length.clamp_min(TINY), s.x)
 
 
-def _move(s: State, random: ImageRandom, share: float) -> Tensor:
-    """Take the perturbation out of one random square and put it, as a bump, into another: the length stays eps."""
+def _move(s: State, random: ImageRandom, share: float, p: int) -> Tensor:
+    """Take the perturbation out of one random square and put it, as a bump, into another: the length stays eps.
+
+    In L1 the c channels of the bump get c times as much; what is too much the projection takes off all pixels alike, so
+    that single channels are left over.
+    """
     n, c, h, w = s.x.shape
     side = max(3, round((share * h * w) ** 0.5)) // 2 * 2 + 1
     side = min(side, min(h, w))
     u = random.numbers(c + 5)
     to, down, right = _window(_places(u[:, 0], h - side), _places(u[:, 1], w - side), side, h, w)
     off, _, _ = _window(_places(u[:, 2], h - side), _places(u[:, 3], w - side), side, h, w)
-    bump = _bump(side, s.x)
+    bump = _bump(side, p, s.x)
     shape = torch.where(rowwise(u[:, 4] < 0.5, s.x), bump[down, right], bump[right, down]) * to
     sign = (u[:, 5:] - 0.5).sign().to(s.x.dtype).view(n, c, 1, 1)
     delta = s.best - s.x
-    old = delta * to
-    old_length = old.flatten(2).norm(dim=2).clamp_min(TINY).view(n, c, 1, 1)
-    new = shape * sign + old / old_length
-    eps = per_image(s.threat.eps, s.x)
-    free = (eps * eps - delta.square().sum((1, 2, 3), keepdim=True)).clamp_min(0) / c
-    held = (delta * (to | off)).square().sum((2, 3), keepdim=True)
-    new = new / new.flatten(2).norm(dim=2).clamp_min(TINY).view(n, c, 1, 1) * (free + held).sqrt()
-    return _scaled(s, torch.where(to, new, delta.masked_fill(off, 0)))
+    new = shape * sign + _unit(delta * to, p)
+    free = (per_image(s.threat.eps, s.x) ** p - delta.abs().pow(p).sum((1, 2, 3), keepdim=True)).clamp_min(0) / c
+    held = (delta * (to | off)).abs().pow(p).sum((2, 3), keepdim=True)
+    new = _unit(new, p) * (free + held) ** (1 / p)
+    if p == 1:
+        return s.x + torch.where(to, c * new, delta.masked_fill(off, 0))
+    return _scaled(s, torch.where(to, new, delta.masked_fill(off, 0)), p)
+
+
+def _unit(delta: Tensor, p: int) -> Tensor:
+    """Return `delta` with every channel scaled to length 1."""
+    return delta / delta.flatten(2).norm(p, dim=2).clamp_min(TINY)[..., None, None]
+
+
+MOVES = {
+    Linf: (_stripes, _recolour),
+    L2: (partial(_tiles, p=2), partial(_move, p=2)),
+    L1: (partial(_tiles, p=1), partial(_move, p=1)),
+}
