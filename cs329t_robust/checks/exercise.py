@@ -1,22 +1,21 @@
-"""An exercise: what is asked, the probes that measure an answer, and the mistakes that are known by name."""
+"""An exercise: what is asked, and the probes that measure an answer."""
 
 import inspect
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from .answers import WrongType, agree, checked, clipped, constant_factor, frozen
+from .answers import WrongType, agree, checked, constant_factor, frozen
 from .conduct import Conduct, explain_exception, observed
+from .mistakes import Function, Known, Mistake, Parts
 from .report import Outcome, Report
 
-Function = Callable[..., Any]
 MANNERS = "leaves its arguments and the model as they were"
-RAISED = (RuntimeError, TypeError, ValueError, LookupError, AttributeError)  # what a known mistake may raise
 UNSTEADY = (
     "Two calls with the same arguments give different answers: either something random is in it (a random start, noise), "
     "or something is remembered from call to call."
@@ -51,43 +50,6 @@ class Probe:
     points: int
     test: Callable[[Run], str]
     essential: bool = False
-
-
-@dataclass(frozen=True)
-class Mistake:
-    """A wrong implementation that students really write, and the sentence that would help."""
-
-    name: str
-    wrong: Function
-    says: str
-
-
-@dataclass(frozen=True)
-class Parts:
-    """Mistakes that each replace a part of the solution, so that two of them at once are recognised as well.
-
-    Parameters
-    ----------
-    build : callable
-        ``build(**parts)`` returns the solution with those parts replaced.
-    rows : sequence of (name, parts, says)
-    """
-
-    build: Callable[..., Function]
-    rows: Sequence[tuple[str, dict[str, Any], str]]
-
-    @property
-    def single(self) -> list[Mistake]:
-        """Each row as a mistake."""
-        return [Mistake(name, self.build(**parts), says) for name, parts, says in self.rows]
-
-    @property
-    def pairs(self) -> Iterator[Mistake]:
-        """Every two rows that replace different parts, as one mistake with both sentences."""
-        for (name, parts, says), (other, others, also) in combinations(self.rows, 2):
-            if not parts.keys() & others.keys():
-                both = f"Two things at once. (1) {says} (2) {also}"
-                yield Mistake(f"{name} + {other}", self.build(**parts, **others), both)
 
 
 @dataclass(frozen=True)
@@ -161,7 +123,7 @@ class Exercise:
             except (Exception, SystemExit) as error:
                 if _is_stub(error):
                     return self._open()
-                named = self._recognise_error(error, seed)
+                named = self.known.raising(error, seed)
                 told = explain_exception(error, function)
                 return self._broken(*([told[0], *named] if named else told), *conduct.faults)
             if all(answer is None for answer in answers) and _does_nothing(function):
@@ -174,7 +136,7 @@ class Exercise:
         try:
             usable = [self._usable(*row) for row in zip(answers, expected, cases, strict=True)]
         except WrongType as error:
-            named = self.recognise(answers, expected, seed)
+            named = self.known.behaving(answers, expected, seed)
             return self._broken(*(named or [_sentence(str(error))]), *conduct.faults)
         run = Run(cases, usable, expected, function)
         outcomes = [self._outcome(probe, run) for probe in self.probes]
@@ -182,7 +144,7 @@ class Exercise:
         outcomes.append(Outcome(MANNERS, 1, "see below" if conduct.faults else ""))
         worthless = any(o.problem and p.essential for o, p in zip(outcomes, self.probes, strict=False))
         earned = 0 if worthless else sum(outcome.points for outcome in outcomes if not outcome.problem)
-        named = self.recognise(usable, expected, seed) if failed else []
+        named = self.known.behaving(usable, expected, seed) if failed else []
         if failed and not named:
             named = self._unsteady(function, usable, seed) or self._scaled(run)
         return Report(
@@ -214,38 +176,10 @@ class Exercise:
         except (Exception, SystemExit) as error:
             return Outcome(probe.name, probe.points, " ".join(explain_exception(error, run.call)))
 
-    def recognise(self, answers: list, expected: list, seed: int) -> list[str]:
-        """Return the sentence of the known mistake that behaves identically on the same inputs, if there is one."""
-        for view, candidates in ((list, self.mistakes), (list, self._pairs()), (clipped, self.mistakes)):
-            if agree(view(answers), view(expected)):
-                continue
-            for mistake in candidates:
-                if self._behaves_so(mistake, answers, seed, view):
-                    return [mistake.says]
-        return []
-
-    def _pairs(self) -> Iterator[Mistake]:
-        return iter(self.parts.pairs if self.parts else ())
-
-    def _behaves_so(self, mistake: Mistake, answers: list, seed: int, view: Callable[[list], list]) -> bool:
-        torch.default_generator.manual_seed(seed)
-        try:
-            seen = (frozen(self.answer(mistake.wrong, args)) for args in self.cases(seed))
-            return all(agree(view([a]), view([b])) for a, b in zip(seen, answers, strict=True))
-        except RAISED:
-            return False
-
-    def _recognise_error(self, error: BaseException, seed: int) -> list[str]:
-        """Return the sentence of the known mistake that raises the same error, if there is one."""
-        for mistake in self.mistakes:
-            torch.default_generator.manual_seed(seed)
-            try:
-                for args in self.cases(seed):
-                    mistake.wrong(*args)
-            except RAISED as known:
-                if type(known) is type(error) and str(known) == str(error):
-                    return [mistake.says]
-        return []
+    @cached_property
+    def known(self) -> Known:
+        """The known mistakes, ready to be compared with an answer."""
+        return Known(self.answer, self.cases, self.mistakes, self.parts)
 
     def _unsteady(self, function: Function, answers: list, seed: int) -> list[str]:
         """Say so if a second call on the same inputs gives another answer."""

@@ -3,6 +3,7 @@
 import re
 import time
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 import torch
@@ -353,6 +354,32 @@ def test_unknown_names_are_told():
     with pytest.raises(ValueError, match=r"expected one of 00, 01, 02, 03.*got '2'"):
         checks.lesson("2")
     assert "fgsm" in dir(checks.lesson("02"))
+
+
+# ---- what is kept from check to check
+
+
+def test_known_mistakes_are_asked_once_and_told_as_if_they_were_asked_each_time():
+    asked = []
+
+    def counted(mistake):
+        def wrong(*args):
+            asked.append(mistake.name)
+            return mistake.wrong(*args)
+
+        return replace(mistake, wrong=wrong)
+
+    plain = EXERCISES["02.3"]
+    twin = replace(plain, mistakes=[counted(mistake) for mistake in plain.mistakes])
+    unheard_of = lambda model, x, y, eps: (x + 0.3 * eps).clamp(0, 1)  # noqa: E731
+    answers, calls = [unheard_of, *(mistake.wrong for mistake in plain.mistakes)], []
+    for seed in (0, 0, 1, 0):
+        before, fresh = len(asked), replace(plain)
+        assert [str(twin.grade(f, seed)) for f in answers] == [str(fresh.grade(f, seed)) for f in answers]
+        calls.append(len(asked) - before)
+    again = calls.pop(1)
+    assert again < min(calls) - len(plain.mistakes) / 2  # only those that agree in the first case are asked again
+    assert calls[0] == calls[2]
 
 
 # ---- trickery
