@@ -99,13 +99,13 @@ def test_the_shipped_table_is_whole_and_robust_accuracy_is_the_lower():
     assert all(r["robust test"] <= r["clean test"] + 0.05 for r in rows)  # of other test digits, so not strictly
 
 
-@pytest.mark.slow
-def test_a_training_learns_and_adversarial_training_is_the_more_robust():
-    found = {method: measured(trained(method, 100), 100, 0) for method in ("standard", "adversarial")}
-    assert all(values["clean test"] > 0.6 for values in found.values())
-    assert found["adversarial"]["robust test"] > found["standard"]["robust test"] + 0.2
-    (kept,) = [r for r in shipped() if (r["method"], r["n"], r["seed"]) == ("adversarial", 100, 0)]
-    assert all(abs(kept[key] - value) < 0.05 for key, value in found["adversarial"].items())
+def test_a_training_learns_what_the_shipped_one_did_and_adversarial_training_is_the_more_robust():
+    """The adversarial one is trained again in lesson 07, which compares it with its row too."""
+    kept = {r["method"]: r for r in shipped() if (r["n"], r["seed"]) == (100, 0)}
+    assert kept["adversarial"]["robust test"] > kept["standard"]["robust test"] + 0.2
+    found = measured(trained("standard", 100), 100, 0)
+    assert found["clean test"] > 0.6
+    assert all(abs(kept["standard"][key] - value) < 0.05 for key, value in found.items())
 
 
 @pytest.mark.parametrize(

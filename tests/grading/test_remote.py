@@ -23,6 +23,7 @@ import students
 WRITTEN = [(e, case.function) for e, cases in students.WRONG.items() for case in cases]
 WRITTEN += [(e, function) for e, functions in students.RIGHT.items() for function in functions]
 WRITTEN = [(e, function) for e, function in WRITTEN if inspect.isfunction(function) and function.__name__ != "<lambda>"]
+SOME = WRITTEN[::5]  # all of them, a quarter of a second each, were the longest test of the suite
 
 
 def as_cells(function, name):
@@ -48,21 +49,13 @@ def without_lines(report):
     return re.sub(r" \(line .*?\)(?=: |$)", "", str(report), flags=re.MULTILINE)
 
 
-@pytest.mark.parametrize(("number", "function"), WRITTEN[::14], ids=lambda v: getattr(v, "__name__", v))
+@pytest.mark.parametrize(("number", "function"), SOME, ids=lambda v: getattr(v, "__name__", v))
 def test_an_answer_is_told_what_it_is_told_in_the_notebook(mother, number, function):
     assert_told_the_same(mother, number, function, hidden_seed("x", exercises()[number]))
 
 
-@pytest.mark.slow
-def test_every_answer_is_told_what_it_is_told_in_the_notebook(mother):
-    assert len(WRITTEN) > 300
-    differently = []
-    for number, function in WRITTEN:
-        try:
-            assert_told_the_same(mother, number, function, 0)
-        except AssertionError as error:
-            differently.append(f"{number} {function.__name__}: {error}")
-    assert not differently, "\n".join(differently)
+def test_every_exercise_is_among_them():
+    assert {number for number, _ in SOME} == {number for number, _ in WRITTEN}
 
 
 def test_hidden_seeds_differ_from_the_notebooks_and_follow_from_the_secret():
