@@ -1,5 +1,6 @@
 """What attacks and measurements promise: clear errors for bad input, and a model left exactly as it was found."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -15,6 +16,9 @@ Model = Callable[[Tensor], Tensor]
 Loss = Callable[[Tensor, Tensor], Tensor]
 NO_THREAT = Linf(0.0)  # fits any images: for what no threat binds
 _on = torch.backends
+MISFIT = re.compile(  # what PyTorch's layers say of images that do not fit
+    r"to have \d+ channels, but got|shapes cannot be multiplied|is invalid for input of size|than actual input size"
+)
 UNITS = {  # what may compute float32 at less than its precision (TF32 in convolutions is PyTorch's default on CUDA)
     "cuda": (_on.cuda.matmul, _on.cudnn.conv, _on.cudnn.rnn),
     "cpu": (_on.mkldnn.matmul, _on.mkldnn.conv, _on.mkldnn.rnn),
@@ -40,6 +44,20 @@ def borrowed(model: Model) -> Iterator[None]:
     finally:
         for part, mode in zip(modules, modes, strict=True):
             part.training = mode
+
+
+@contextmanager
+def fitting(x: Tensor) -> Iterator[None]:
+    """Say in a ValueError that images are of another size than the model takes: PyTorch does not name them."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not MISFIT.search(str(error)):
+            raise
+        raise ValueError(
+            f"model and x: expected images (n, c, h, w) of the channels and size that the model takes, got shape "
+            f"{tuple(x.shape)}; resize or convert them. PyTorch says: {error}"
+        ) from error
 
 
 def module_of(model: Model) -> nn.Module | None:

@@ -18,6 +18,7 @@ from .contract import (
     check_labels,
     check_logits,
     check_model,
+    fitting,
     full_precision,
 )
 from .progress import bar, section
@@ -100,7 +101,7 @@ def predict(model: Model, x: Tensor, batch_size: int = 1000) -> Tensor:
     check_images(x)
     check_model(model, x)
     check_count("batch_size", batch_size, 1)
-    with borrowed(model), torch.no_grad(), full_precision(x.device):
+    with borrowed(model), torch.no_grad(), full_precision(x.device), fitting(x):
         chunks = []
         for part in x.split(batch_size):
             logits = model(part.clone())  # a model that works in place spoils its own copy

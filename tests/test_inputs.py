@@ -1,10 +1,12 @@
 """Bad inputs: a ValueError that says what was expected and what came, and nothing touched."""
 
+import re
 from functools import partial
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from cs329t_robust import L2, Linf, accuracy, apgd, fgsm, models, pgd, robust_accuracy
 from cs329t_robust.evaluation import predict
@@ -59,6 +61,7 @@ IMAGES = {
     "complex": (lambda x: x + 0j, "got torch.complex64"),
     "empty": (lambda x: x[:0], r"at least one image, got an empty batch of shape \(0, 1, 3, 4\)"),
     "no pixels": (lambda x: x[:, :, :0], r"shape \(4, 1, 0, 4\)"),
+    "another size": (lambda x: torch.rand(4, 1, 4, 4), r"size that the model takes, got shape \(4, 1, 4, 4\); resize"),
     "list": (lambda x: x.tolist(), "expected a tensor of images .* got list"),
     "NumPy": (lambda x: x.numpy(), "got ndarray; use torch.as_tensor"),
     "None": (lambda x: None, "got NoneType"),
@@ -109,6 +112,13 @@ MODELS = {
 }
 
 
+class View(nn.Module):
+    """The usual line before the first linear layer."""
+
+    def forward(self, x):
+        return x.view(-1, 81)
+
+
 def refused(entry, message, untouched=None, **bad):
     inputs = good()
     given = {name: bad[name](inputs[name]) if name in bad else inputs[name] for name in inputs}
@@ -141,6 +151,18 @@ def test_bad_labels(entry, case):
 def test_bad_models(entry, case):
     change, message = MODELS[case]
     refused(entry, message, model=change)
+
+
+@pytest.mark.parametrize("entry", [*ENTRIES.values(), *CLEAN.values()], ids=[*ENTRIES, *CLEAN])
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [(nn.Conv2d(1, 2, 3), (2, 3, 9, 9)), (nn.Conv2d(1, 2, 7), (2, 1, 4, 4)), (View(), (2, 1, 9, 8))],
+    ids=["channels", "smaller than the kernel", "a view"],
+)
+def test_images_that_no_layer_takes_are_told_with_their_shape(entry, layer, shape):
+    model = nn.Sequential(layer, nn.Flatten())
+    with pytest.raises(ValueError, match=re.escape(f"got shape {shape}; resize or convert them. PyTorch says: ")):
+        entry(model, torch.rand(shape), torch.zeros(2).long(), threat=Linf(0.1))
 
 
 def test_every_attack_also_refuses_a_model_that_fails_only_under_attack():

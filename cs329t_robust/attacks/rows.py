@@ -15,6 +15,7 @@ from ..contract import (
     check_function,
     check_inputs,
     check_logits,
+    fitting,
     full_precision,
     reduced,
 )
@@ -113,7 +114,11 @@ def batched(attack: A) -> A:
             check_flag(flag, settings[flag])
         for function in FUNCTIONS.keys() & settings.keys():
             check_function(function, settings[function], FUNCTIONS[function])
-        with torch.inference_mode(False), bar(name, n):  # in that mode nothing made inside could be differentiated
+        with (
+            torch.inference_mode(False),
+            bar(name, n),
+            fitting(x),
+        ):
             return in_batches(model, x, y, settings)
 
     def in_batches(model: Model, x: Tensor, y: Tensor, settings: dict[str, object]) -> Tensor:
