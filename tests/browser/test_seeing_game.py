@@ -322,7 +322,7 @@ def test_escape_pauses_and_held_keys_choose_once(opened):
 
 
 def test_a_blank_comes_between_pairs_and_time_can_be_limited(opened):
-    page = opened(made(blank=0.3, seconds=0.2))
+    page = opened(made(blank=2, seconds=1))  # time enough to look, beside other tests too
     page.get_by_role("button", name="Skip the practice").click()
     page.keyboard.press("f")
     assert page.evaluate(STATE) == "blank"
