@@ -114,11 +114,8 @@ def batched(attack: A) -> A:
             check_flag(flag, settings[flag])
         for function in FUNCTIONS.keys() & settings.keys():
             check_function(function, settings[function], FUNCTIONS[function])
-        with (
-            torch.inference_mode(False),
-            bar(name, n),
-            fitting(x),
-        ):
+        # in inference mode nothing made inside could be differentiated
+        with torch.inference_mode(False), bar(name, n), fitting(x):
             return in_batches(model, x, y, settings)
 
     def in_batches(model: Model, x: Tensor, y: Tensor, settings: dict[str, object]) -> Tensor:

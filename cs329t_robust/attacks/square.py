@@ -77,7 +77,7 @@ def square(
     References
     ----------
     Andriushchenko et al. 2020, "Square attack", arXiv:1912.00049, algorithms 1 to 3.
-    For L1 Croce & Hein 2021, "Mind the box", arXiv:2103.01208, section 5.
+    For L1 Croce & Hein 2021, "Mind the box", arXiv:2103.01208.
     """
     x, y = check_inputs(model, x, y, threat)
     check_count("queries", queries, 1)
