@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from . import sandbox, worker
@@ -129,15 +130,17 @@ def _kill_all(pid: int, job: dict) -> None:
 
 
 def _sweep(job: dict) -> None:
-    """Leave nothing of the worker's behind where no namespace does so."""
-    while family := _family(os.getpid()):
-        for other in family:
-            _kill(other)
+    """Leave nothing of the worker's behind where no namespace does so.
+
+    Whoever is forked, or comes to us from a parent that ends, while we look is in no list yet: we look again until
+    nobody is left, and wait for nobody whom we may have missed.
+    """
+    with suppress(ChildProcessError):  # nobody is left
         while True:
-            try:
-                os.waitpid(-1, 0)
-            except ChildProcessError:
-                break
+            for other in _family(os.getpid()):
+                _kill(other)
+            if os.waitpid(-1, os.WNOHANG) == (0, 0):
+                time.sleep(STEP / 10)
     shutil.rmtree(job["tree"], ignore_errors=True)
 
 

@@ -1,6 +1,8 @@
 """Where no namespaces are to be had: what still holds."""
 
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -59,6 +61,30 @@ def test_nothing_is_left_behind(mother):
     time.sleep(0.2)
     assert not mother._tree.exists()
     assert forks_of(mother) == []
+
+
+SWEEP = """
+import os, time
+from cs329t_robust.grading import sandbox, zygote
+sandbox.adopt()
+children = []
+for _ in range(2):
+    children.append(os.fork())
+    if not children[-1]:
+        time.sleep(600)
+look, looks = zygote._family, []
+def late(pid):
+    looks.append(pid)
+    return look(pid) if len(looks) > 1 else children[:1]
+zygote._family = late
+zygote._sweep({"tree": "/nonexistent"})
+print(len(looks) > 1, [os.path.exists(f"/proc/{child}") for child in children])
+"""
+
+
+def test_a_process_that_was_missed_by_the_first_look_is_not_waited_for():
+    ended = subprocess.run([sys.executable, "-c", SWEEP], capture_output=True, text=True, timeout=60)
+    assert ended.stdout == "True [False, False]\n", ended.stderr
 
 
 def forks_of(mother):
