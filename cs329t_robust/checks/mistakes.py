@@ -66,7 +66,7 @@ class Known:
     ) -> None:
         self._answer, self._cases, self._mistakes = answer, cases, mistakes
         self._pairs = list(parts.pairs) if parts else []
-        self._begun: tuple[int | None, dict[Mistake, list]] = None, {}
+        self._first: tuple[int | None, dict[Mistake, list]] = None, {}
 
     def behaving(self, answers: list, expected: list, seed: int) -> list[str]:
         """Return the sentence of the mistake that behaves identically on the same inputs, if there is one."""
@@ -82,7 +82,7 @@ class Known:
         """Return the sentence of the mistake that raises the same error, if there is one."""
         for mistake in self._mistakes:
             try:
-                for _ in self._all(mistake, seed):
+                for _ in self._answers(mistake, seed):
                     pass
             except RAISED as known:
                 if type(known) is type(error) and str(known) == str(error):
@@ -90,27 +90,27 @@ class Known:
         return []
 
     def _behaves_so(self, mistake: Mistake, answers: list, seed: int, view: Callable[[list], list]) -> bool:
-        if not agree(view(self._begins(mistake, seed)), view(answers[:1])):
+        if not agree(view(self._first_answer(mistake, seed)), view(answers[:1])):
             return False
         try:
-            return all(agree(view([a]), view([b])) for a, b in zip(self._all(mistake, seed), answers, strict=True))
+            return all(agree(view([a]), view([b])) for a, b in zip(self._answers(mistake, seed), answers, strict=True))
         except RAISED:
             return False
 
-    def _begins(self, mistake: Mistake, seed: int) -> list:
+    def _first_answer(self, mistake: Mistake, seed: int) -> list:
         """Return what a mistake answers in the first case, in a list; it is empty if that raises."""
-        of, begun = self._begun
+        of, first = self._first
         if of != seed:
-            begun = {}
-            self._begun = seed, begun
-        if mistake not in begun:
+            first = {}
+            self._first = seed, first
+        if mistake not in first:
             try:
-                begun[mistake] = [next(self._all(mistake, seed))]
+                first[mistake] = [next(self._answers(mistake, seed))]
             except RAISED:
-                begun[mistake] = []
-        return begun[mistake]
+                first[mistake] = []
+        return first[mistake]
 
-    def _all(self, mistake: Mistake, seed: int) -> Iterator[Any]:
+    def _answers(self, mistake: Mistake, seed: int) -> Iterator[Any]:
         torch.default_generator.manual_seed(seed)
         for args in self._cases(seed):
             yield frozen(self._answer(mistake.wrong, args))
