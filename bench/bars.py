@@ -8,12 +8,13 @@ from .timing import is_peer
 
 PER_GRADIENT = 1.05  # of the bare loop's time
 DROPPING = {("pgd", "standard"): 0.25, ("pgd", "robust"): 0.9, ("pgd-5", "standard"): 0.1, ("pgd-5", "robust"): 0.85}
-POINTS = 0.002  # of robust accuracy above the best peer's
+POINTS, WHOLE_POINTS = 0.002, 0.005  # of robust accuracy above the best peer's; of autoattack's
 DEEPFOOL, EQUAL = 0.3, 1.01  # of foolbox's time and median norm
 APGD_T = 0.5  # of auto-attack's time, robust model
 L2_TIME = 0.2  # of foolbox CW's time
 ALWAYS = (("apgd-t", "default"), ("apgd-t", "published"), ("autoattack", "default"))  # "not measured" where one failed
 FAST_TIME, FAST_POINTS = 0.2, 0.005  # of our "standard" time, and above its robust accuracy
+SAME, MASKED = 0.995, "masked"  # share of images on which both say the same, on models that do not hide their gradient
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,9 @@ def _bars_of(found: Found) -> Iterator[Bar]:
         yield Bar(f'{where}: "fast", time over our "standard"', _over(fast, whole), FAST_TIME)
         fast, whole = (found.get(mode, "ours", "robust_accuracy") for mode in ("fast", "default"))
         yield Bar(f'{where}: "fast", robust accuracy above our "standard"', _above(fast, whole), FAST_POINTS)
+        if found.model != MASKED:
+            same = found.get("fast", "ours", "same_verdict")
+            yield Bar(f'{where}: "fast", share of images judged as by our "standard"', same, SAME, at_least=True)
 
 
 def _beside(found: Found, mode: str, peer: str, where: str, columns: tuple) -> Iterator[Bar]:
@@ -108,7 +112,8 @@ def _accuracy(found: Found, where: str) -> Iterator[Bar]:
     for mode, who in dict.fromkeys((mode, "ours") for mode in ("fixed", "evaluation", "default", "published")):
         if (mode, who) in found.rows or (found.attack, mode) in ALWAYS:
             gap = _above(found.get(mode, who, "robust_accuracy"), found.least("robust_accuracy"))
-            yield Bar(f"{where}: {mode}, robust accuracy above the best peer's", gap, POINTS)
+            limit = WHOLE_POINTS if found.attack == "autoattack" else POINTS
+            yield Bar(f"{where}: {mode}, robust accuracy above the best peer's", gap, limit)
 
 
 def _l2(found: Found, where: str) -> Iterator[Bar]:

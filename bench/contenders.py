@@ -14,8 +14,17 @@ from cs329t_robust.threat import Linf
 from . import peers
 from .peers import Run
 
-ATTACKS = ("fgsm", "pgd", "pgd-5", "deepfool", "l2", "apgd-t", "autoattack")
-EPS = {"standard": 0.3, "robust": 0.3, "resnet": 8 / 255}
+# How many images a race has: many where one image more or less would hide the bar, few where a peer takes minutes.
+ATTACKS = {"fgsm": 1000, "pgd": 1000, "pgd-5": 1000, "deepfool": 64, "l2": 64, "apgd-t": 200, "autoattack": 200}
+EPS = {"standard": 0.3, "robust": 0.3, "trades": 0.3, "masked": 0.1, "resnet": 8 / 255}
+WHOLE_EPS = {"standard": 0.1}  # where autoattack has another: at 0.3 nothing would be left for it to do
+RACES = {  # what a model is asked for by default
+    "standard": tuple(ATTACKS),
+    "robust": tuple(ATTACKS),
+    "trades": ("autoattack",),
+    "masked": ("autoattack",),
+    "resnet": ("fgsm", "pgd", "pgd-5", "apgd-t"),
+}
 STEPS = 40
 STEP_SHARE = 1 / 15  # of eps: the usual 0.02 at 0.3
 
@@ -34,6 +43,11 @@ class Race:
 
     threat: Linf | None
     runs: dict[tuple[str, str], Run]
+
+
+def radius(attack: str, model: str) -> float:
+    """Return the Linf radius at which an attack (one of `ATTACKS`) meets a model (one of `EPS`)."""
+    return WHOLE_EPS.get(model, EPS[model]) if attack == "autoattack" else EPS[model]
 
 
 def race(attack: str, eps: float, auto_attack: Path | None = None, device: str = "cpu") -> Race:

@@ -19,12 +19,13 @@ from cs329t_robust.models import CHECKPOINTS, SmallCNN, cifar_resnet, load, mnis
 
 from . import timing
 from .bars import Bar, bars
-from .contenders import ATTACKS, EPS, race
+from .contenders import ATTACKS, EPS, RACES, race, radius
 from .peers import PACKAGES
 
 COLUMNS = {
     "attack": "attack",
     "model": "model",
+    "n": "n",
     "mode": "mode",
     "who": "who",
     "seconds": "seconds",
@@ -45,16 +46,15 @@ def main(argv: list[str] | None = None) -> None:
     device = torch.device(args.device)
     models = {name: model.to(device) for name, model in load_models(args.models, args.robust_weights).items()}
     threads = f"{torch.get_num_threads()} thread(s)"
-    machine = f"{platform.machine()}, {device}, {threads}, n={args.n}, {args.runs} interleaved runs after a warm-up"
+    machine = f"{platform.machine()}, {device}, {threads}, {args.runs} interleaved runs after a warm-up"
     head = {"machine": machine, "versions": versions(args.auto_attack)}
     rows = []
     for name, model in models.items():
-        x, y = images(name, model, args.n, device)
-        for attack in args.attacks:
-            print(f"{attack} on the {name} model", file=sys.stderr)
-            rows += timing.rows(
-                attack, name, race(attack, args.eps or EPS[name], args.auto_attack, device.type), model, x, y, args.runs
-            )
+        for attack in args.attacks or RACES[name]:
+            x, y = images(name, model, args.n or ATTACKS[attack], device)
+            eps = args.eps or radius(attack, name)
+            print(f"{attack} on the {name} model, {len(x)} images", file=sys.stderr)
+            rows += timing.rows(attack, name, race(attack, eps, args.auto_attack, device.type), model, x, y, args.runs)
             if args.json:  # after each race, so that a long run cut short keeps what it has
                 args.json.write_text(json.dumps({"rows": rows, **head, "bars": verdicts(bars(rows))}, indent=1) + "\n")
     print(markdown(rows), f"\n{machine}\n", *bars(rows), sep="\n")
@@ -63,13 +63,14 @@ def main(argv: list[str] | None = None) -> None:
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
     """Return the options."""
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
-    parser.add_argument(
-        "--n", type=int, default=256, help="images (256): the first of MNIST's test set, noise for resnet"
-    )
+    several = ", ".join(f"{n} for {attack}" for attack, n in ATTACKS.items())
+    parser.add_argument("--n", type=int, help=f"images, MNIST's first test digits, noise for resnet ({several})")
     parser.add_argument("--runs", type=int, default=5, help="timed runs of each contender (5)")
-    parser.add_argument("--attacks", nargs="+", choices=ATTACKS, default=ATTACKS)
-    parser.add_argument("--models", nargs="+", choices=tuple(EPS), default=("standard", "robust"))
-    parser.add_argument("--eps", type=float, help="Linf radius (0.3 for the digit models, 8/255 for resnet)")
+    parser.add_argument("--attacks", nargs="+", choices=ATTACKS, help="(all; on trades and masked autoattack alone)")
+    parser.add_argument("--models", nargs="+", choices=tuple(EPS), default=("standard", "robust", "trades", "masked"))
+    parser.add_argument(
+        "--eps", type=float, help="Linf radius (0.3; masked, and standard in autoattack, 0.1; resnet 8/255)"
+    )
     parser.add_argument("--auto-attack", type=Path, metavar="PATH", help="a checkout of the official auto-attack")
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the rows and the bars here")
     parser.add_argument("--device", default="cpu")
@@ -78,7 +79,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--robust-weights", type=Path, default=weights, metavar="PATH", help="the robust model's")
     args = parser.parse_args(argv)
     for option in ("n", "runs", "threads"):
-        if getattr(args, option) < 1:
+        if getattr(args, option) is not None and getattr(args, option) < 1:
             parser.error(f"--{option}: expected at least 1, got {getattr(args, option)}")
     if args.auto_attack and not (args.auto_attack / "autoattack").is_dir():
         parser.error(f"--auto-attack: expected a checkout holding the folder autoattack, got {args.auto_attack}")
@@ -90,6 +91,8 @@ def load_models(names: list[str], robust_weights: Path) -> dict[str, nn.Module]:
     made = {
         "standard": mnist_classifier,
         "robust": lambda: load(SmallCNN(seed=0), robust_weights),
+        "trades": lambda: mnist_classifier("trades"),
+        "masked": lambda: mnist_classifier("masked"),
         "resnet": lambda: cifar_resnet(seed=0).eval(),
     }
     models = {}

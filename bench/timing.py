@@ -31,19 +31,26 @@ class Result:
 
 
 def rows(attack: str, name: str, race: Race, model: nn.Module, x: Tensor, y: Tensor, runs: int) -> list[dict]:
-    """Return one row for each contender of an attack on the model called `name`; a failed one keeps its error."""
+    """Return one row for each contender of an attack on the model called `name`; a failed one keeps its error.
+
+    "same_verdict" is the share of images that both this contender and the first one, ours, leave right, or both do not.
+    """
     results = interleaved(race, model, x, y, runs)
     right = predict(model, x).argmax(1) == y
+    first = next(iter(results.values()))
     table = []
     for (mode, who), result in results.items():
         row = {"attack": attack, "mode": mode, "model": name, "who": who, "n": len(x), "error": result.error}
         row |= dict.fromkeys(("seconds", "spread", "ratio", "vs_fastest_peer"))
-        row |= dict.fromkeys(("robust_accuracy", "success", "median_norm"))
+        row |= dict.fromkeys(("robust_accuracy", "success", "median_norm", "same_verdict"))
         if not result.error:
             row["seconds"] = round(statistics.median(result.seconds), 6)
             row["spread"] = [round(min(result.seconds), 6), round(max(result.seconds), 6)]
             try:
                 row |= score(model, x, y, right, result.x_adv, race.threat)
+                if not first.error:
+                    same = _standing(model, y, right, result.x_adv) == _standing(model, y, right, first.x_adv)
+                    row["same_verdict"] = round(same.double().mean().item(), 6)
             except ValueError as error:  # it left the threat or the box
                 row["error"] = one_line(error)
         table.append(row)
@@ -104,8 +111,9 @@ def score(model: nn.Module, x: Tensor, y: Tensor, right: Tensor, x_adv: Tensor, 
     """
     if threat is not None:
         check_member(x, x_adv, threat)
-    fallen = right & (predict(model, x_adv).argmax(1) != y)
-    found = {"robust_accuracy": round((right & ~fallen).double().mean().item(), 6)}
+    standing = _standing(model, y, right, x_adv)
+    fallen = right & ~standing
+    found = {"robust_accuracy": round(standing.double().mean().item(), 6)}
     if threat is not None:
         return found | {"success": round(fallen[right].double().mean().item(), 6)}
     success = (fallen & (x_adv.flatten(1).amax(1) > 0))[right]
@@ -113,6 +121,10 @@ def score(model: nn.Module, x: Tensor, y: Tensor, right: Tensor, x_adv: Tensor, 
     median = torch.where(success, distance, torch.inf).quantile(0.5, interpolation="lower").item()
     norm = round(median, 4) if np.isfinite(median) else None
     return found | {"success": round(success.double().mean().item(), 6), "median_norm": norm}
+
+
+def _standing(model: nn.Module, y: Tensor, right: Tensor, x_adv: Tensor) -> Tensor:
+    return right & (predict(model, x_adv).argmax(1) == y)
 
 
 def _add_ratios(table: list[dict]) -> None:

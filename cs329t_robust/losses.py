@@ -46,7 +46,7 @@ def dlr(logits: Tensor, y: Tensor) -> Tensor:
     """
     if logits.shape[1] < 3:
         return margin(logits, y)
-    logits = _bounded(logits)
+    logits = bounded(logits)
     top = logits.topk(3, dim=1).values
     return margin(logits, y) / (top[:, 0] - top[:, 2] + 1e-12)
 
@@ -77,7 +77,7 @@ def targeted_dlr(logits: Tensor, y: Tensor, target: Tensor) -> Tensor:
     ----------
     Croce & Hein 2020, arXiv:2003.01690, equation 7.
     """
-    logits = _bounded(logits)
+    logits = bounded(logits)
     gap = targeted_margin(logits, y, target)
     if logits.shape[1] < 3:
         return gap
@@ -85,7 +85,7 @@ def targeted_dlr(logits: Tensor, y: Tensor, target: Tensor) -> Tensor:
     return gap / (top[:, 0] - top[:, 2:].mean(1) + 1e-12)
 
 
-def _bounded(logits: Tensor) -> Tensor:
+def bounded(logits: Tensor) -> Tensor:
     """Return logits that can be subtracted: a class that is ruled out has -inf, and inf − inf is no number."""
     return logits.clamp_min(torch.finfo(logits.dtype).min / 4)
 

@@ -29,11 +29,11 @@ def level(start: Tensor, length: Tensor, slope: Tensor, goal: Tensor) -> Tensor:
     start, length, slope, goal = (value.to(wide) for value in (start, length, slope, goal))
     marks, order = torch.cat([start, start + length], 1).sort(1)
     rising = torch.cat([slope, -slope], 1).gather(1, order).cumsum(1).clamp_min_(0)
-    filled = torch.zeros_like(marks)
-    filled[:, 1:] = (rising[:, :-1] * marks.diff(dim=1)).cumsum(1)
-    last = (torch.searchsorted(filled, goal[:, None].contiguous(), right=True) - 1).clamp_min_(0)
+    amount = torch.zeros_like(marks)  # what the row holds at each mark
+    amount[:, 1:] = (rising[:, :-1] * marks.diff(dim=1)).cumsum(1)
+    last = (torch.searchsorted(amount, goal[:, None].contiguous(), right=True) - 1).clamp_min_(0)
     rate = rising.gather(1, last)
-    missing = (goal[:, None] - filled.gather(1, last)).clamp_min_(0)
+    missing = (goal[:, None] - amount.gather(1, last)).clamp_min_(0)
     beyond = torch.where(rate > 0, missing / rate.clamp_min(torch.finfo(wide).tiny), 0)
     t = marks.gather(1, last) + beyond
     return torch.minimum(t, marks[:, -1:]).squeeze(1)

@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 import torch
 
-from cs329t_robust import L2, Linf, apgd, apgd_t, losses, pgd, robust_accuracy
+from cs329t_robust import L1, L2, Linf, apgd, apgd_t, losses, pgd, robust_accuracy
 from cs329t_robust.attacks import climbs
 
 
@@ -82,3 +82,55 @@ def test_apgd_t_gives_up_the_targets_that_lag_behind(keep, kept):
         expected.append(2 * followed)
         followed = kept.get(step, followed)
     assert asked[-101:] == [*expected, expected[-1]], "the last step is looked at, too"
+
+
+@pytest.mark.parametrize("threat", [Linf(0.1), L1(6.0)], ids=repr)
+def test_every_restart_may_find_a_higher_success(digits, threat):
+    model, x, y = digits
+    worth = []
+    for restarts in (1, 3):
+        with torch.no_grad():
+            worth.append(losses.cross_entropy(model(apgd(model, x, y, threat=threat, steps=20, restarts=restarts)), y))
+    fell = (model(apgd(model, x, y, threat=threat, steps=20)).argmax(1) != y).nonzero().flatten()
+    assert bool((worth[1] >= worth[0] - 1e-5).all())
+    assert float((worth[1] > worth[0] + 1e-5)[fell].float().mean()) > 0.2
+
+
+def test_the_target_that_leads_furthest_is_kept_not_the_first_that_is_reached(digits):
+    model, x, y = digits
+
+    def lead(targets):
+        with torch.no_grad():
+            logits = model(apgd_t(model, x, y, threat=Linf(0.3), steps=15, drop_broken=False, keep=1, targets=targets))
+        each = [losses.targeted_dlr(logits, y, torch.full_like(y, target)) for target in range(10)]
+        return torch.stack(each, 1).scatter(1, y[:, None], -torch.inf).amax(1)
+
+    assert float((lead(4) > lead(1) + 1e-5).float().mean()) > 0.4, "0.03 where the first one is kept"
+
+
+def test_under_a_reduced_precision_it_climbs_on_after_a_success_as_well(digits):
+    model, x, y = digits
+    attack = partial(apgd, threat=Linf(0.2), steps=20)
+    with torch.autocast("cpu", torch.bfloat16):
+        rough = attack(model, x, y)
+    with torch.no_grad():
+        rough, exact = (losses.cross_entropy(model(found), y).median() for found in (rough, attack(model, x, y)))
+    assert float(rough) > 0.8 * float(exact)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_in_l1_also_the_shortest_climb_checks_what_the_model_says(digits, steps):
+    model, x, _ = digits
+    with pytest.raises(ValueError, match="y: expected labels"):
+        apgd(model, x[:4], torch.full((4,), 99), threat=L1(5.0), steps=steps)
+    with pytest.raises(ValueError, match="model: expected"):
+        apgd(lambda images: (model(images),), x[:4], torch.zeros(4, dtype=torch.long), threat=L1(5.0), steps=steps)
+
+
+def test_a_step_in_l1_counts_the_values_of_a_photograph_in_float16():
+    x = torch.full((2, 3, 224, 224), 0.5, dtype=torch.float16)
+    s = climbs._begin(torch.arange(2), x, torch.zeros(2, dtype=torch.long), torch.zeros(2), L1(40.0), x)
+    s.support = torch.tensor([90_000.0, 300.0])
+    step = climbs._sparse_step(s, torch.rand(x.shape, generator=torch.Generator().manual_seed(0)).half() + 0.01)
+    assert step.abs().flatten(1).float().sum(1).tolist() == pytest.approx([40, 40], rel=0.1)
+    assert (step != 0).flatten(1).sum(1)[0] == pytest.approx(60_000, rel=0.05)

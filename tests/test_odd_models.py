@@ -5,6 +5,7 @@ from functools import partial
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from cs329t_robust import (
     L0,
@@ -29,6 +30,7 @@ from cs329t_robust import (
     robust_accuracy,
     robustness_curve,
     share_seen_as,
+    sparse_rs,
     spatial,
     train_patch,
 )
@@ -112,6 +114,33 @@ def test_a_distance_does_not_hang_on_the_scale_of_the_logits_or_on_classes_that_
     assert far[1].median() <= far[0].median() * (1.25 if attack is cw else 1.01)
 
 
+@pytest.mark.parametrize("attack", MINIMUM, ids=repr)
+def test_where_the_true_class_is_ruled_out_is_past_the_boundary(attack):
+    """A model that rules class 0 out at a mean above 0.5, as one that refuses an input by rule does."""
+    x, y = torch.full((3, 1, 4, 4), 0.49), torch.zeros(3, dtype=torch.long)
+
+    def model(images):
+        bright = images.flatten(1).mean(1)
+        logits = torch.stack([0.6 - bright, bright - 0.45], 1)
+        return logits.masked_fill((bright > 0.5)[:, None] & (torch.arange(2) == 0), -torch.inf)
+
+    found = attack(model, x, y)
+    assert (model(found).argmax(1) == 1).all()
+    far = (found - x).abs().amax((1, 2, 3))
+    assert float(far.max()) < 0.0101 * (4 if attack is cw else 1)
+
+
+def test_deepfool_leaves_an_image_that_is_wrong_by_a_hair_alone_in_any_batch():
+    model = models.LinearModel(torch.randn(4, 64, generator=draws()) / 8, torch.ones(4))
+    black, x = torch.zeros(1, 1, 8, 8), torch.rand(200, 1, 8, 8, generator=draws(1))
+    label = torch.tensor([3])  # all four logits tie there, and the first is the answer
+    for found in (
+        deepfool(model, black, label),
+        deepfool(model, torch.cat([black, x]), torch.cat([label, model(x).argmax(1)])),
+    ):
+        assert torch.equal(found[:1], black)
+
+
 @pytest.mark.parametrize("attack", [a for a in WITH_A_GRADIENT if a not in (deepfool, fmn)], ids=repr)
 def test_a_class_that_is_ruled_out_is_no_target(attack):
     model, x, _ = made()
@@ -189,6 +218,21 @@ def test_sparse_rs_leaves_the_channels_alone_that_a_mask_does():
     search = partial(attacks.sparse_rs, queries=30)
     assert robust_accuracy(model, x, y, search, Masked(L0(6), mask)) < 1  # it checks what comes back
     assert torch.equal(search(model, x, y, threat=Masked(L0(6), mask))[:, 1:], x[:, 1:])
+
+
+def test_sparse_rs_needs_no_room_for_every_pair_of_pixels():
+    class Largest(TorchDispatchMode):
+        most = 0
+
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            made = function(*args, **(kwargs or {}))
+            self.most = max(self.most, made.numel() if isinstance(made, torch.Tensor) else 0)
+            return made
+
+    x, y = torch.rand(4, 1, 28, 28, generator=draws()), torch.zeros(4, dtype=torch.long)
+    with Largest() as seen:
+        sparse_rs(lambda images: images.flatten(1)[:, :2] * torch.tensor([0.0, -1]), x, y, threat=L0(600), queries=3)
+    assert seen.most <= 4 * 600 * 3, "slots times (place, spot, colour)"
 
 
 def test_sparse_rs_moves_fewer_pixels_on_the_authors_schedule():

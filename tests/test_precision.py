@@ -191,7 +191,7 @@ def test_what_a_climb_calls_broken_is_broken_in_full_precision(monkeypatch):
     climb = module._climb
 
     def spied(*arguments):
-        seen.append((*climb(*arguments), arguments[2]))
+        seen.append((*climb(*arguments), arguments[1].y))
         return seen[-1][:2]
 
     monkeypatch.setattr(module, "_climb", spied)

@@ -4,7 +4,6 @@ Algorithm 1 of Croce & Hein 2020, arXiv:2003.01690; in L1 algorithm 1 of Croce &
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import ceil
 
 import torch
@@ -15,71 +14,16 @@ from ..progress import section, tick
 from ..randomness import ImageRandom
 from ..threat import L0, L1, Masked, Threat, radii, rowwise
 from .captured import Repeated, gradients
-from .rows import broken, confirmed, first_rows, looking, select, worth_leaving
+from .climb_state import Found, State
+from .gradient import logits_of
+from .rows import broken, looking, select, worth_leaving
 
 MOMENTUM, RISES = 0.75, 0.75  # the paper's α and ρ
 SPARSE_EVERY, SPARSER, SHORTEST = 0.04, 1.5, 0.1  # of "Mind the box": how often, by how much, and to what share
 WIDER = ((3, 0.3), (2, 0.3))  # in L1 a climb spends these shares of its steps at so many times the radius, first of all
 
 
-@dataclass
-class State:
-    """What APGD knows of each climb; every tensor has as many rows as there are climbs (an image may have several)."""
-
-    image: Tensor  # whose climb it is
-    x: Tensor
-    y: Tensor
-    target: Tensor
-    threat: Threat
-    now: Tensor  # x^(k)
-    last: Tensor  # x^(k−1)
-    step: Tensor  # η
-    best: Tensor  # x_max
-    best_loss: Tensor  # f_max
-    best_grad: Tensor  # the gradient at x_max
-    won: Tensor  # whether `best` is a success that is not recorded yet
-    loss: Tensor  # f(x^(k))
-    rises: Tensor  # how many steps raised f since the last look back
-    halved: Tensor  # whether η was halved there; at first as if it was
-    best_before: Tensor  # f_max there
-    support: Tensor  # L1 alone: how many values the best point changed at the last look
-    share: Tensor  # L1 alone: the share of all values that a step changes
-
-
 Objective = Callable[[Tensor, Tensor, Tensor], Tensor]  # logits, labels and targets to what is climbed
-
-
-@dataclass
-class Found:
-    """The outcome for each image: a success (score infinite) or the highest loss met."""
-
-    x_adv: Tensor
-    score: Tensor
-    before: Tensor  # the score before the climb that is running
-
-    def succeed(self, s: State, across: Tensor) -> Tensor:
-        """Return the rows that are `across`, of images that had none; those images have succeeded from now on."""
-        new = across & (self.score[s.image] < torch.inf)
-        high = torch.where(new, torch.inf, -torch.inf).to(self.score)
-        self.score = self.score.scatter_reduce(0, s.image, high, "amax")
-        return new
-
-    def record(self, model: Model, s: State, targeted: bool) -> None:
-        """Keep the first successful row of each image. Called where rows leave, not at each step: a host would wait."""
-        sure = confirmed(model, s.best, s.y, s.won, targeted)
-        if sure is not s.won:
-            unsure = s.image[s.won & ~sure]
-            self.score[unsure] = self.before[unsure]
-            self.score[s.image[sure]] = torch.inf
-        rows = first_rows(s.image, sure, len(self.score))
-        self.x_adv[s.image[rows]], s.won = s.best[rows], torch.zeros_like(s.won)
-
-    def fail(self, s: State) -> None:
-        """Keep the best climb of each image that still stands, if it beats what was found before."""
-        top = torch.full_like(self.score, -torch.inf).scatter_reduce(0, s.image, s.best_loss, "amax")
-        best = (s.best_loss == top[s.image]) & (s.best_loss > self.score[s.image])
-        rows = first_rows(s.image, best, len(self.score))
-        self.x_adv[s.image[rows]], self.score[s.image[rows]] = s.best[rows], s.best_loss[rows]
 
 
 def checkpoints(steps: int) -> list[int]:
@@ -125,12 +69,12 @@ def climb(
     check_count("seed", seed, 0)
     if isinstance(threat.ball, L0):
         raise ValueError(f"threat: expected Linf, L2 or L1 for APGD, got {threat!r}; use `fmn` or `sparse_rs`")
-    wider = [(times, int(share * steps)) for times, share in WIDER if isinstance(threat.ball, L1)]
+    wide = WIDER if isinstance(threat.ball, L1) else ()
+    wider = [(times, int(share * steps)) for times, share in wide if int(share * steps)]
     steps -= sum(some for _, some in wider)
     quota = narrowed(steps, goals.shape[1], keep)
     with borrowed(model):
-        low = x.new_full((len(x),), -torch.inf)
-        found, random = Found(x.clone(), low, low), ImageRandom(seed, x)
+        found, random = Found(x), ImageRandom(seed, x)
         todo, m = torch.arange(len(x), device=x.device), goals.shape[1]
         for restart in range(restarts):
             image = todo.repeat_interleave(m)
@@ -141,7 +85,7 @@ def climb(
             with section(restart / restarts, (restart + 1) / restarts):
                 for times, some in wider:
                     s = _begin(*each, near.at(times * radii(near.eps, start)), start)
-                    start = _once(model, s, Found(x.clone(), low, low), objective, some, targeted, False, {})
+                    start = _once(model, s, Found(x), objective, some, targeted, False, {})
                 _once(model, _begin(*each, near, start), found, objective, steps, targeted, drop, quota)
             if drop:
                 standing = found.score[todo] < torch.inf
@@ -154,7 +98,6 @@ def climb(
 def _begin(image: Tensor, x: Tensor, y: Tensor, target: Tensor, threat: Threat, start: Tensor) -> State:
     eps, sparse = radii(threat.eps, x), isinstance(threat.ball, L1)
     start = threat.project(x, start) if sparse else start  # it may come from a wider ball
-    support = _support(x, start)
     low, no = torch.full_like(eps, -torch.inf), torch.zeros_like(y, dtype=torch.bool)
     return State(
         image=image,
@@ -169,12 +112,12 @@ def _begin(image: Tensor, x: Tensor, y: Tensor, target: Tensor, threat: Threat, 
         best_loss=low,
         best_grad=torch.zeros_like(x),
         won=no,
+        sure=no,
         loss=-low,  # the start is no rise
         rises=torch.zeros_like(eps),
         halved=~no,
         best_before=low,
-        support=support.clamp_min(1),
-        share=support / x[0].numel() / SPARSER,
+        support=_support(x, start),
     )
 
 
@@ -227,18 +170,24 @@ def _once(
         s.last, s.now = s.now, _step(s, grad, project, first=i == 0)
     check_finite(s.now, "climbs")
     with torch.no_grad():
-        logits = model(s.now.clone())
+        logits = logits_of(model, s.now).to(s.x.dtype)
     _observe(s, found, s.best_grad, objective(logits, s.y, s.target), broken(logits, s.y, targeted), drop)
     found.record(model, s, targeted)
     found.fail(s)
     return s.best
 
 
-def _observe(s: State, found: Found, grad: Tensor, loss: Tensor, across: Tensor, drop: bool) -> None:
-    """Take in what the model says of the point each climb is at; a success gives way to a higher one alone."""
-    new, loss = found.succeed(s, across), loss.to(s.x.dtype)
-    better = new | ((loss > s.best_loss) & (~s.won if drop else ~s.won | across))
-    s.rises, s.loss, s.won = s.rises + (loss > s.loss), loss, s.won | new
+def _observe(s: State, found: Found, grad: Tensor, loss: Tensor, broken: Tensor, drop: bool) -> None:
+    """Take in what the model says of the point each climb is at; a success gives way to a higher one alone.
+
+    With `drop` it gives way to none, and once an image has one its other climbs can have no more.
+    """
+    loss = loss.to(s.x.dtype).nan_to_num(nan=torch.finfo(s.x.dtype).min)  # no success is lost for want of a number
+    broken = broken & (found.score[s.image] < torch.inf) if drop else broken
+    better = (broken & ~s.won) | ((loss > s.best_loss) & (~s.won if drop else ~s.won | broken))
+    s.rises, s.loss = s.rises + (loss > s.loss), loss
+    s.won, s.sure = s.won | broken, s.sure & ~better
+    found.succeed(s, broken)
     s.best = torch.where(rowwise(better, s.x), s.now, s.best)
     s.best_grad = torch.where(rowwise(better, s.x), grad, s.best_grad)
     s.best_loss = torch.where(better, loss, s.best_loss)
@@ -276,22 +225,23 @@ def _sparser(s: State, grad: Tensor) -> Tensor:
     support = _support(s.x, s.best)
     sparser, full = support / s.support < 0.95, radii(s.threat.eps, s.x)
     s.step = torch.where(sparser, full, (s.step / SPARSER).maximum(SHORTEST * full))
-    s.support, s.share = support.clamp_min(1), support / s.x[0].numel() / SPARSER
+    s.support = support
     s.now = torch.where(rowwise(sparser, s.x), s.best, s.now)
     return torch.where(rowwise(sparser, s.x), s.best_grad, grad)
 
 
 def _support(x: Tensor, x_adv: Tensor) -> Tensor:
-    """Return how many values of each image differ, (n,)."""
-    return (x_adv != x).flatten(1).sum(1).to(x.dtype)
+    """Return how many values of each image differ, but at least 1, (n,): in float32, since float16 ends at 65,504."""
+    return (x_adv != x).flatten(1).sum(1).clamp_min(1).float()
 
 
 def _sparse_step(s: State, grad: Tensor) -> Tensor:
-    """Return a step of L1 length `s.step` along the signs of the steepest `s.share` of the pixels."""
+    """Return a step of L1 length `s.step` along the signs of the steepest values: fewer than the best point changed."""
     if isinstance(s.threat, Masked):
         grad = grad.where(s.threat.mask, 0)
     steep = grad.abs().flatten(1)
-    place = ((1 - s.share) * steep.shape[1]).long().clamp(0, steep.shape[1] - 1)
+    place = (steep.shape[1] - s.support / SPARSER).long().clamp_min(0)
     least = steep.sort(1).values.gather(1, place[:, None])
     sign = grad.sign().where(grad == grad, grad) * (grad.abs() >= rowwise(least, grad))
-    return sign * rowwise(s.step / sign.abs().flatten(1).sum(1).clamp_min(1), grad)
+    count = sign.abs().flatten(1).sum(1, dtype=torch.float32).clamp_min(1)
+    return sign * rowwise((s.step / count).to(s.step), grad)

@@ -16,13 +16,11 @@ from ..contract import (
     full_precision,
 )
 from ..projections import onto_hyperplane
-from ..threat import L2, Linf, rowwise, unit
+from ..threat import rowwise, unit
 from .gradient import logits_of, slope
-from .nearest import Nearest, across, clearance
+from .nearest import BALLS, Nearest, across, clearance
 from .rows import batched, looking, rivals, select, worth_leaving
 
-NORMS = {"L2": L2, "Linf": Linf}
-ORDER = {"L2": 2, "Linf": torch.inf, "L1": 1}
 ENOUGH = 0.999  # share of a gap that a step has to close, for rounding
 PATIENCE = 25  # steps after which a search must be stuck where the box cuts its steps short
 OVERSHOOT = 0.02
@@ -95,7 +93,7 @@ def deepfool(
     check_count("steps", steps, 1)
     check_count("candidates", candidates, 2)
     check_count("keep", keep, 1)
-    if not isinstance(norm, str) or norm not in NORMS:
+    if not isinstance(norm, str) or norm not in ("L2", "Linf"):
         raise ValueError(f"norm: expected 'L2' or 'Linf', got {norm!r}")
     check_number("overshoot", overshoot, 0)
     with borrowed(model), full_precision(x.device):  # a nearest point is no matter of rounding
@@ -108,6 +106,7 @@ def deepfool(
                 check_logits(logits, now, y)
             logits = logits.to(x.dtype)
             standing = ~across(logits, s.y, False) if step else logits.argmax(1) == y  # x is classified as it stands
+            standing &= ~fallen[s.row]
             done[s.row], fallen[s.row] = s.now, ~standing
             if step == steps or (looking(x.device, step) and not bool(standing.any())):
                 break
@@ -121,7 +120,7 @@ def deepfool(
             s.rivals = s.rivals.gather(1, away.argsort(stable=True, dim=1)[:, :keep])
             if worth_leaving(standing, step, steps - step):
                 s = select(s, standing)
-        ball, best = NORMS[norm](0.0), Nearest(x)
+        ball, best = BALLS[norm](0.0), Nearest(x)
         best.offer(done, ball.distance(x, done), fallen)
         best.pull(model, x, y, ball)
     return check_finite(torch.where(rowwise(fallen, x), best.x, done))
@@ -133,7 +132,8 @@ def to_nearest_boundary(model: Model, x: Tensor, y: Tensor, norm: str) -> Tensor
     logits = logits_of(model, now).to(x.dtype)
     gaps, slopes = _boundaries(model, logits, now, y, rivals(logits.detach(), y, 9))
     steps = _inside(x, gaps, slopes, norm)
-    away = torch.linalg.vector_norm(steps.flatten(2), ORDER[norm], dim=2)
+    each = steps.flatten(0, 1)
+    away = BALLS[norm](0.0).distance(torch.zeros_like(each), each).view_as(gaps)
     away = away.where(-(steps * slopes).flatten(2).sum(2) >= ENOUGH * gaps, torch.inf)
     return _go(x, _of_each(steps, away.argmin(1)), OVERSHOOT)
 

@@ -89,7 +89,7 @@ def fab_t(
         for i in range(steps):
             tick(i / steps, lambda: int((near <= threat.eps).sum()))  # noqa: B023
             grad, logits = gradient(s.now, check=i == 0)
-            s.now = _walk(s, grad, -_lead(logits, s).to(x.dtype), type(threat).__name__)
+            s.now = _walk(s, grad, -targeted_margin(logits, s.y, s.target).to(x.dtype), type(threat).__name__)
             with torch.no_grad():
                 broken = model(s.now.clone()).argmax(1) != s.y
             near = _offer(s, broken & standing, near)
@@ -109,12 +109,7 @@ def fab_t(
 
 
 def _gradients(model: Model, s: State, calls: int) -> Repeated:
-    return gradients(model, s.y, lambda logits, _: _lead(logits, s), calls, True)
-
-
-def _lead(logits: Tensor, s: State) -> Tensor:
-    """Return how far each walk's target is ahead of the true class."""
-    return targeted_margin(logits, s.y, s.target)
+    return gradients(model, s.y, lambda logits, y: targeted_margin(logits, y, s.target), calls, True)
 
 
 def _walk(s: State, grad: Tensor, gap: Tensor, norm: str) -> Tensor:

@@ -8,14 +8,13 @@ from torch import Tensor
 from ..contract import Model, borrowed, check_count, check_finite, check_inputs, check_number, full_precision
 from ..losses import cross_entropy, margin, past
 from ..progress import tick
-from ..threat import L0, L1, L2, Linf, rowwise, unit
+from ..threat import rowwise, unit
 from .captured import gradients
-from .deepfool import ORDER, to_nearest_boundary
+from .deepfool import to_nearest_boundary
 from .gradient import logits_of
-from .nearest import Nearest, across
+from .nearest import BALLS, Nearest, across
 from .rows import batched
 
-BALLS = {"L2": L2, "Linf": Linf, "L1": L1, "L0": L0}
 START = {"L2": 1.0, "Linf": 0.1, "L1": 5.0, "L0": 5.0}  # first radii
 STEP = {"L2": 3.0, "Linf": 1.0, "L1": 2.0, "L0": 2.0}
 GAMMA = 0.05
@@ -103,7 +102,7 @@ def fmn(
             if norm == "L2":  # out to the sphere, not only back to it
                 ahead = x + rowwise(eps, x) * unit(ahead - x)
             now = here.project(x, ahead)
-        if not targeted and norm in ORDER:
+        if not targeted and norm != "L0":
             step, straight = to_nearest_boundary(model, x, y, norm), Nearest(x)
             with torch.no_grad():
                 straight.offer(step, ball.distance(x, step), across(logits_of(model, step).to(x.dtype), y, False))

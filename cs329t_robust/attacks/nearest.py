@@ -4,10 +4,11 @@ import torch
 from torch import Tensor
 
 from ..contract import Model
-from ..losses import margin, past
-from ..threat import Ball, rowwise
+from ..losses import bounded, margin, past
+from ..threat import L0, L1, L2, Ball, Linf, rowwise
 from .gradient import logits_of
 
+BALLS = {"L2": L2, "Linf": Linf, "L1": L1, "L0": L0}  # what is to be small
 CLEAR = 32  # by how many roundings of the two logits a boundary must be crossed, so that another batch cannot undo it
 BISECTIONS = 10
 
@@ -48,6 +49,7 @@ class Nearest:
 
 def across(logits: Tensor, y: Tensor, targeted: bool) -> Tensor:
     """Return which images are past the boundary, and clear of it, (n,)."""
+    logits = bounded(logits)
     own, ahead = logits.gather(1, y[:, None]).squeeze(1), margin(logits, y)
     return (-ahead if targeted else ahead) > clearance(own, own + ahead)
 

@@ -76,7 +76,7 @@ def cw(
     *,
     steps: int = 100,
     searches: int = 9,
-    weight: float = 1.0,
+    weight: float | Tensor = 1.0,
     confidence: float = 0.0,
     step_size: float = 0.02,
     targeted: bool = False,

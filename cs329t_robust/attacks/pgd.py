@@ -1,5 +1,7 @@
 """Projected gradient descent: many small steps, each put back into the threat."""
 
+from dataclasses import dataclass, replace
+
 import torch
 from torch import Tensor
 
@@ -20,7 +22,21 @@ from ..progress import section, tick
 from ..randomness import ImageRandom
 from ..threat import Threat, rowwise
 from .captured import gradients
-from .rows import batched, broken, confirmed, looking, worth_leaving
+from .rows import batched, broken, confirmed, looking, select, worth_leaving
+
+
+@dataclass
+class State:
+    """The images of one restart that are still climbed; every tensor has as many rows."""
+
+    row: Tensor
+    x: Tensor
+    y: Tensor
+    threat: Threat
+    step_size: float | Tensor
+    now: Tensor
+    gone: Tensor  # broken, but not out of the batch yet
+    velocity: float | Tensor = 0.0  # the running sum of the gradients, with momentum
 
 
 @batched
@@ -108,18 +124,17 @@ def pgd(
     with borrowed(model):
         best, best_score = x.clone(), x.new_full((len(x),), -torch.inf)
         todo = torch.arange(len(x), device=x.device)
+        whole = State(todo, x, y, threat, step_size, x, torch.zeros_like(todo, dtype=torch.bool))
         for restart in range(restarts):
-            x0, y0, near = x[todo], y[todo], threat.select(todo)
-            start = near.sample(x0, generator) if random_start else x0
-            size = step_size[todo] if isinstance(step_size, Tensor) else step_size
+            s = replace(select(whole, todo), row=torch.arange(len(todo), device=x.device))
+            if random_start:
+                s.now = s.threat.sample(s.x, generator)
             with section(restart / restarts, (restart + 1) / restarts, len(x) - len(todo)):
-                found, fallen = _climb(
-                    model, x0, y0, start, near, steps, size, momentum, targeted, loss, drop_broken
-                )  # fmt: skip
+                found, fallen = _climb(model, s, steps, momentum, targeted, loss, drop_broken)
             if restarts == 1:
                 best = found
                 break
-            score = _score(model, check_finite(found), y0, loss, targeted, fallen)
+            score = _score(model, check_finite(found), y[todo], loss, targeted, fallen)
             better = score > best_score[todo]
             best[todo[better]], best_score[todo[better]] = found[better], score[better]
             if drop_broken:
@@ -133,52 +148,37 @@ def pgd(
 
 
 def _climb(
-    model: Model,
-    x: Tensor,
-    y: Tensor,
-    x_adv: Tensor,
-    threat: Threat,
-    steps: int,
-    step_size: float | Tensor,
-    momentum: float,
-    targeted: bool,
-    loss: Loss,
-    drop_broken: bool,
+    model: Model, s: State, steps: int, momentum: float, targeted: bool, loss: Loss, drop_broken: bool
 ) -> tuple[Tensor, Tensor]:
-    """Run one restart from `x_adv`; with `drop_broken`, an image stays as it is once broken, and soon leaves the batch.
+    """Run one restart; with `drop_broken`, an image stays as it is once broken, and soon leaves the batch.
 
     Return the images and which of them are known to be broken.
     """
-    done, fallen = torch.empty_like(x), torch.zeros_like(y, dtype=torch.bool)
-    gone = torch.zeros_like(fallen)  # the same for the rows in the batch; `fallen` learns of it when they leave
-    rows, velocity, tiny = torch.arange(len(x), device=x.device), torch.zeros_like(x), torch.finfo(x.dtype).tiny
-
+    done, fallen, tiny = torch.empty_like(s.x), torch.zeros_like(s.gone), torch.finfo(s.x.dtype).tiny
     if not steps:
         with torch.no_grad():
-            check_logits(model(x_adv.clone()), x, y)
-    gradient, project = gradients(model, y, loss, steps, drop_broken), threat.onto(x)
+            check_logits(model(s.now.clone()), s.x, s.y)
+    gradient, project = gradients(model, s.y, loss, steps, drop_broken), s.threat.onto(s.x)
     for step in range(steps):
-        tick(step / steps, lambda: int(fallen.index_copy(0, rows, gone).sum()))  # noqa: B023
-        grad, logits = gradient(x_adv, check=step == 0)
+        tick(step / steps, lambda: int(fallen.index_copy(0, s.row, s.gone).sum()))  # noqa: B023
+        grad, logits = gradient(s.now, check=step == 0)
         if drop_broken:
-            gone = gone | broken(logits, y, targeted)
-            gone = confirmed(model, x_adv, y, gone, targeted) if looking(x.device, step) else gone
-            if worth_leaving(~gone, step, steps - step - 1):
-                done[rows], fallen[rows] = x_adv, gone
-                keep = (~gone).nonzero().flatten()
-                rows, x, y, x_adv, grad, gone = rows[keep], x[keep], y[keep], x_adv[keep], grad[keep], gone[keep]
-                velocity = velocity[keep] if momentum else velocity
-                threat = threat.select(keep)
-                step_size = step_size[keep] if isinstance(step_size, Tensor) else step_size
-                gradient, project = gradients(model, y, loss, steps - step - 1, drop_broken), threat.onto(x)
-            if not len(rows):
+            s.gone = s.gone | broken(logits, s.y, targeted)
+            if looking(s.x.device, step):
+                s.gone = confirmed(model, s.now, s.y, s.gone, targeted)
+            if worth_leaving(~s.gone, step, steps - step - 1):
+                done[s.row], fallen[s.row] = s.now, s.gone
+                staying = (~s.gone).nonzero().flatten()
+                s, grad = select(s, staying), grad[staying]
+                gradient, project = gradients(model, s.y, loss, steps - step - 1, drop_broken), s.threat.onto(s.x)
+            if not len(s.row):
                 return done, fallen
         if momentum:
-            velocity = momentum * velocity + grad / rowwise(grad.abs().flatten(1).sum(1).clamp_min(tiny), x)
-            grad = velocity
-        ahead = project(threat.ascend(x, x_adv, -grad if targeted else grad, step_size))
-        x_adv = torch.where(rowwise(gone, x), x_adv, ahead) if drop_broken else ahead
-    done[rows], fallen[rows] = x_adv, confirmed(model, x_adv, y, gone, targeted)
+            s.velocity = momentum * s.velocity + grad / rowwise(grad.abs().flatten(1).sum(1).clamp_min(tiny), s.x)
+            grad = s.velocity
+        ahead = project(s.threat.ascend(s.x, s.now, -grad if targeted else grad, s.step_size))
+        s.now = torch.where(rowwise(s.gone, s.x), s.now, ahead) if drop_broken else ahead
+    done[s.row], fallen[s.row] = s.now, confirmed(model, s.now, s.y, s.gone, targeted)
     return done, fallen
 
 

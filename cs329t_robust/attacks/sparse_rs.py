@@ -54,7 +54,7 @@ def sparse_rs(
         As in `pgd`; the model is only asked for logits.
     threat : L0, or L0 `Masked`
     queries : int >= 1
-        Forward passes for an image that does not break.
+        Proposals to an image that does not break, each a forward pass.
     share : float in (0, 1]
         Share of the k pixels that a proposal would move at first; it shrinks on the authors' schedule, from a half on.
 
@@ -155,7 +155,9 @@ def _propose(s: State, random: ImageRandom, share: float) -> tuple[Tensor, Tenso
     colour = torch.where(fresh[:, :, None], corner, s.colour)
     # unused slots repeat the first, and slots that share a place take the colour of the first of them
     shown = torch.where(used, slot, slot[:, :1])
-    first = (shown[:, :, None] == shown[:, None, :]).long().argmax(2)
+    number = torch.arange(slots, device=u.device).expand_as(shown)
+    owner = shown.new_full(s.places.shape, slots).scatter_reduce(1, shown, number, "amin")  # of each pixel, its first
+    first = owner.gather(1, shown)
     paint = colour.gather(1, first[:, :, None].expand_as(colour)).mT
     new = s.x.flatten(2).scatter(2, shown[:, None].expand_as(paint), paint).view_as(s.x)
     if isinstance(s.threat, Masked):  # a mask may leave some channels of a pixel alone

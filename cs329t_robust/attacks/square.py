@@ -52,7 +52,7 @@ def square(
         As in `pgd`; the model is only asked for logits.
     threat : Linf, L2 or L1, or one of them `Masked`
     queries : int >= 1
-        Forward passes for an image that does not break; 5000 as in AutoAttack.
+        Proposals to an image that does not break, each a forward pass; 5000 as in AutoAttack.
     share : float in (0, 1]
         Share of the picture that the first squares cover; it shrinks on the paper's schedule.
     hope : float > 0, optional
