@@ -116,4 +116,6 @@ def bench(attack: str, *, device: torch.device, n: int = 256, runs: int = 7) -> 
 def _now(device: torch.device) -> float:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
     return time.perf_counter()

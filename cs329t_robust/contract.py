@@ -1,49 +1,25 @@
-"""What attacks and measurements promise: clear errors for bad input, and a model left exactly as it was found."""
+"""What attacks and measurements promise of bad input: an error that says what was expected, what came, and the fix."""
 
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from math import inf, isfinite
-from numbers import Integral, Real
+from math import inf
+from numbers import Integral
 
 import torch
 from torch import Tensor, nn
 
-from .threat import Linf, Threat
+from .threat import Linf, Threat, is_number
 
 Model = Callable[[Tensor], Tensor]
 Loss = Callable[[Tensor, Tensor], Tensor]
 NO_THREAT = Linf(0.0)  # fits any images: for what no threat binds
-_on = torch.backends
 MISFIT = re.compile(  # what PyTorch's layers say of images that do not fit
     r"to have \d+ channels, but got|shapes cannot be multiplied|is invalid for input of size|than actual input size"
+    r"|must match the size of tensor|should contain \d+ elements|Output size is too small|[Ee]xpected input with shape"
+    r"|must match except in dimension"
 )
-UNITS = {  # what may compute float32 at less than its precision (TF32 in convolutions is PyTorch's default on CUDA)
-    "cuda": (_on.cuda.matmul, _on.cudnn.conv, _on.cudnn.rnn),
-    "cpu": (_on.mkldnn.matmul, _on.mkldnn.conv, _on.mkldnn.rnn),
-}
-
-
-@contextmanager
-def borrowed(model: Model) -> Iterator[None]:
-    """Run the model in eval mode with gradients on, and give it back as it was.
-
-    Every submodule gets its own mode back, also after an exception or Ctrl-C: a frozen BatchNorm inside a
-    training model stays frozen. Works inside `torch.no_grad()` and `torch.inference_mode()`. Parameter
-    gradients are never touched, because attacks differentiate with respect to the input alone.
-    """
-    module = module_of(model)
-    modules = [part for part in module.modules() if hasattr(part, "training")] if module is not None else []
-    modes = [part.training for part in modules]
-    try:
-        for part in modules:
-            part.training = False
-        with torch.inference_mode(False), torch.enable_grad():
-            yield
-    finally:
-        for part, mode in zip(modules, modes, strict=True):
-            part.training = mode
 
 
 @contextmanager
@@ -52,6 +28,11 @@ def fitting(x: Tensor) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
+        if "Inference tensors cannot be saved for backward" in str(error):
+            raise ValueError(
+                "model: expected weights that autograd can follow, got some that were made under "
+                "torch.inference_mode(); make or load the model outside of it"
+            ) from error
         if not MISFIT.search(str(error)):
             raise
         raise ValueError(
@@ -67,51 +48,6 @@ def module_of(model: Model) -> nn.Module | None:
         if model is None:
             return None
     return model
-
-
-def reduced(device: torch.device) -> bool:
-    """Tell whether models on this device may compute below the precision of their dtype: by autocast, or by TF32."""
-    return torch.is_autocast_enabled(device.type) or bool(_lowered(device))
-
-
-def _lowered(device: torch.device) -> list:
-    return [unit for unit in UNITS.get(device.type, ()) if unit.fp32_precision.startswith(("tf32", "bf16"))]
-
-
-@contextmanager
-def full_precision(device: torch.device) -> Iterator[None]:
-    """Give a verdict: no autocast and no TF32 inside, whatever is set outside; what was set is set again afterwards.
-
-    A search may run as fast as you set PyTorch to run. Whether an image is broken is always said in here. A model that
-    lowers the precision by itself, as `models.Bfloat16` does, is what it is.
-    """
-    legacy, units = device.type == "cuda" and _legacy_tf32(), []
-    try:
-        if legacy:
-            _on.cudnn.allow_tf32 = False
-        units = [(unit, unit.fp32_precision) for unit in _lowered(device)]
-        for unit, _ in units:
-            unit.fp32_precision = "ieee"
-        if torch.is_autocast_enabled(device.type):
-            with torch.autocast(device.type, enabled=False):
-                yield
-        else:
-            yield
-    finally:
-        for unit, value in units:
-            unit.fp32_precision = "none"  # inherit, and only if that is not what it was, say it
-            if unit.fp32_precision != value:
-                unit.fp32_precision = value
-        if legacy:
-            _on.cudnn.allow_tf32 = True
-
-
-def _legacy_tf32() -> bool:
-    """Tell whether cuDNN's older switch, which `torch.backends.cudnn.flags` reads, is on and in force."""
-    try:
-        return bool(_on.cudnn.allow_tf32)
-    except RuntimeError:  # it cannot be read where convolutions and recurrent layers were set apart
-        return False
 
 
 def check_inputs(model: Model, x: Tensor, y: Tensor, threat: Threat = NO_THREAT) -> tuple[Tensor, Tensor]:
@@ -142,7 +78,8 @@ def check_model(model: Model, x: Tensor) -> None:
     if not callable(model) or isinstance(model, type):
         got = f"the class {model.__name__}; make one" if isinstance(model, type) else type(model).__name__
         raise ValueError(f"model: expected a function or module from images to logits, got {got}")
-    weight = next(model.parameters(), None) if isinstance(model, nn.Module) else None
+    module = module_of(model)
+    weight = next(module.parameters(), None) if module is not None else None
     if weight is not None and (weight.device != x.device or weight.dtype != x.dtype):
         raise ValueError(
             f"model and x: expected one device and dtype, got a model in {weight.dtype} on {weight.device} and "
@@ -212,8 +149,7 @@ def check_number(
     name: str, value: object, least: float, most: float = inf, *, above: bool = False, unit: str = ""
 ) -> None:
     """Raise a ValueError unless `value` is a finite number from `least`, or `above` it, to `most`; name its `unit`."""
-    known = isinstance(value, Real) and not isinstance(value, bool) and isfinite(value)
-    if known and least <= value <= most and not (above and value == least):
+    if is_number(value) and least <= value <= most and not (above and value == least):
         return
     if most == inf:
         limits = f"{'>' if above else '>='} {least:g}"

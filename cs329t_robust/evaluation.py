@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from inspect import signature
 
 import numpy as np
 import torch
@@ -10,7 +11,6 @@ from torch import Tensor
 
 from .contract import (
     Model,
-    borrowed,
     check_count,
     check_function,
     check_images,
@@ -19,8 +19,8 @@ from .contract import (
     check_logits,
     check_model,
     fitting,
-    full_precision,
 )
+from .lending import borrowed, full_precision
 from .progress import bar, section
 from .threat import Ball, Linf, Masked, Threat
 
@@ -106,7 +106,7 @@ def predict(model: Model, x: Tensor, batch_size: int = 1000) -> Tensor:
         for part in x.split(batch_size):
             logits = model(part.clone())  # a model that works in place spoils its own copy
             check_logits(logits, part, torch.zeros(1, dtype=torch.long))
-            chunks.append(logits)
+            chunks.append(logits.clone())  # a model may answer in the same tensor each time
         return torch.cat(chunks)
 
 
@@ -129,6 +129,20 @@ def attack_name(attack: Attack) -> str:
         settings = ", ".join(f"{key}={value}" for key, value in attack.keywords.items() if key != "threat")
         return f"{attack_name(attack.func)}({settings})" if settings else attack_name(attack.func)
     return getattr(attack, "__name__", type(attack).__name__)
+
+
+def check_attack(attack: Attack) -> None:
+    """Raise a ValueError unless `attack` can be called, and with a threat: one that measures a distance cannot."""
+    check_function("attack", attack, "partial(pgd, steps=40)")
+    try:
+        settings = signature(attack).parameters.values()
+    except (TypeError, ValueError):  # some callables do not tell
+        return
+    if not any(setting.name == "threat" or setting.kind is setting.VAR_KEYWORD for setting in settings):
+        raise ValueError(
+            f"attack: expected one that takes threat=..., such as partial(pgd, steps=40), got {attack_name(attack)}; "
+            "of a minimum-norm attack, count the results that are broken and near enough"
+        )
 
 
 def robust_accuracy(
@@ -163,7 +177,7 @@ def robust_accuracy(
         shape: its numbers would mean nothing.
     """
     x, y = check_inputs(model, x, y, threat)
-    check_function("attack", attack, "partial(pgd, steps=40)")
+    check_attack(attack)
     name = attack_name(attack)
     correct = _correct(model, x, y, batch_size)
     todo, right, done = correct.nonzero().flatten(), int(correct.sum()), 0
@@ -245,9 +259,10 @@ def robustness_curve(
     check_images(x)
     check_labels(x, y)
     values = eps.tolist() if isinstance(eps, Tensor | np.ndarray) else eps
-    if isinstance(eps, str) or not isinstance(values, Sequence):
+    if isinstance(eps, str) or not isinstance(values, Sequence) or any(getattr(v, "ndim", 0) for v in values):
         raise ValueError(f"eps: expected a sequence of radii such as [0, 0.1], got {eps!r}; use [0.1] for one")
-    if not isinstance(threat, Masked) and not (isinstance(threat, type) and issubclass(threat, Ball)):
+    kind = isinstance(threat, type) and issubclass(threat, Ball) and threat is not Ball
+    if not kind and not isinstance(threat, Masked):
         raise ValueError(f"threat: expected a kind of threat, Linf or L2, got {threat!r}; the radii go into eps")
     threat = threat if isinstance(threat, Masked) else threat(0.0)
     radii = sorted(float(threat.with_eps(value).eps) for value in values)
@@ -256,7 +271,7 @@ def robustness_curve(
     n, m = len(x), len(radii)
     ladder = torch.tensor(radii, dtype=_exact(x), device=x.device)
     threat.check(x)
-    check_function("attack", attack, "partial(pgd, steps=40)")
+    check_attack(attack)
     check_count("batch_size", batch_size, 1)
     name, size = attack_name(attack), max(1, batch_size // m)
     standing, done = torch.ones(n, m, dtype=torch.bool, device=x.device), 0

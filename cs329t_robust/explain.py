@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .contract import Model, borrowed, check_count, check_inputs, check_logits, check_number
+from .contract import Model, check_count, check_inputs, check_logits, check_number
 from .evaluation import predict
+from .lending import borrowed
 from .randomness import ImageRandom, normal_like
 from .threat import Threat
 

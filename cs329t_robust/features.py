@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from .attacks import pgd
 from .attacks.rows import images_at_once
-from .contract import Model, borrowed, check_count, check_finite, check_images, check_inputs, check_model
+from .contract import Model, check_count, check_finite, check_images, check_inputs, check_model
 from .evaluation import predict
+from .lending import borrowed
 from .threat import Threat, rowwise
 
 TARGETS = ("random", "next")

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from .attacks import pgd
-from .contract import Model, borrowed
+from .contract import Model
 from .data import mnist, photos
 from .evaluation import predict
+from .lending import borrowed
 from .losses import margin
 from .models import imagenet_classifier, mnist_classifier
 from .seeing_game import SeeingGame

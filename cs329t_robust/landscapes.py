@@ -14,7 +14,8 @@ from matplotlib.patheffects import withStroke
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
-from .contract import Model, borrowed
+from .contract import Model
+from .lending import borrowed
 from .losses import margin
 from .plots import COLOURS, WIDTH
 from .threat import Ball

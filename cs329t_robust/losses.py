@@ -48,7 +48,7 @@ def dlr(logits: Tensor, y: Tensor) -> Tensor:
         return margin(logits, y)
     logits = bounded(logits)
     top = logits.topk(3, dim=1).values
-    return margin(logits, y) / (top[:, 0] - top[:, 2] + 1e-12)
+    return margin(logits, y) / (top[:, 0] - top[:, 2] + _small(top))
 
 
 def unsaturated(logits: Tensor, y: Tensor) -> Tensor:
@@ -82,12 +82,17 @@ def targeted_dlr(logits: Tensor, y: Tensor, target: Tensor) -> Tensor:
     if logits.shape[1] < 3:
         return gap
     top = logits.topk(min(4, logits.shape[1]), dim=1).values
-    return gap / (top[:, 0] - top[:, 2:].mean(1) + 1e-12)
+    return gap / (top[:, 0] - top[:, 2:].mean(1) + _small(top))
+
+
+def _small(top: Tensor) -> float:
+    return max(1e-12, torch.finfo(top.dtype).tiny)  # the published 1e-12 is 0 in half precision
 
 
 def bounded(logits: Tensor) -> Tensor:
-    """Return logits that can be subtracted: a class that is ruled out has -inf, and inf − inf is no number."""
-    return logits.clamp_min(torch.finfo(logits.dtype).min / 4)
+    """Return logits that can be subtracted: a class that is ruled out has −inf, a certain one inf; inf − inf is NaN."""
+    most = torch.finfo(logits.dtype).max / 4
+    return logits.clamp(-most, most)
 
 
 def squared_penalty(logits: Tensor, y: Tensor) -> Tensor:

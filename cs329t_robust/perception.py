@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .contract import Model, borrowed, check_images
+from .contract import Model, check_images
 from .data_files import DataError
+from .lending import borrowed
 from .threat import L0, L1, L2, Linf
 
 Distance = Callable[[Tensor, Tensor], Tensor]

@@ -98,7 +98,7 @@ def wanted() -> bool:
     """Tell whether somebody looks at a bar."""
     if os.environ.get("CS329T_PROGRESS", "") == "0" or "CI" in os.environ or "PYTEST_VERSION" in os.environ:
         return False
-    return sys.stderr.isatty() or "ipykernel" in sys.modules
+    return getattr(sys.stderr, "isatty", bool)() or "ipykernel" in sys.modules
 
 
 @contextmanager

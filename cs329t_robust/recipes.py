@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from .attacks import fgsm, pgd
 from .attacks.gradient import input_gradient
 from .bounds import worst_logits
-from .contract import borrowed
+from .lending import borrowed
 from .losses import cross_entropy
 from .randomness import ImageRandom, normal_like, uniform_like
 from .threat import L2, Linf, Threat, per_image

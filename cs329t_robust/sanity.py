@@ -10,8 +10,9 @@ from torch import Tensor
 
 from .attacks import fgsm, pgd, square, transfer
 from .attacks.gradient import input_gradient
-from .contract import Model, borrowed, check_inputs, module_of
+from .contract import Model, check_inputs, module_of
 from .evaluation import Accuracy, Attack, attack_name, predict, robust_accuracy
+from .lending import borrowed
 from .losses import cross_entropy, margin
 from .randomness import ImageRandom, normal_like, uniform_like
 from .threat import L0, L1, L2, Linf, Masked, Threat, per_image, rowwise, unit

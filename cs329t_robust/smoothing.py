@@ -12,8 +12,9 @@ from numbers import Real
 import torch
 from torch import Tensor, nn
 
-from .contract import Model, borrowed, check_count, check_images, check_logits, check_model, check_number
+from .contract import Model, check_count, check_images, check_logits, check_model, check_number
 from .evaluation import Accuracy, Curve
+from .lending import borrowed
 from .randomness import ImageRandom
 from .threat import L2
 

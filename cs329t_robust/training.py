@@ -10,7 +10,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from .contract import borrowed, check_count, check_images, check_labels, check_logits, check_model, check_number
+from .contract import check_count, check_images, check_labels, check_logits, check_model, check_number
+from .lending import borrowed
 from .losses import cross_entropy
 from .processes import my_share, sum_over_processes
 from .randomness import ImageRandom

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from .attacks import pgd
-from .contract import borrowed, check_images, check_labels
+from .contract import check_images, check_labels
 from .evaluation import Accuracy
+from .lending import borrowed
 from .threat import Threat
 
 Feature = Callable[[Tensor], Tensor]

@@ -52,6 +52,7 @@ LAYERS = [
     ("training", "evaluation", "bounds"),
     ("training_state",),
     ("attacks", "signs", "staircase", "perception"),
+    ("lending",),
     ("contract",),
     ("threat", "losses", "models", "data", "data_files", "photographs", "projections", "randomness", "runtime"),
     ("processes", "progress", "accessories", "repository"),

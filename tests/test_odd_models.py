@@ -4,6 +4,7 @@ from functools import partial
 
 import pytest
 import torch
+from odd_models import MINIMUM, draws, made
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -42,7 +43,6 @@ from cs329t_robust.losses import dlr, targeted_dlr
 from cs329t_robust.projections import onto_hyperplane
 from cs329t_robust.threat import warp
 
-MINIMUM = [partial(fmn, norm="L2"), partial(fmn, norm="Linf"), partial(deepfool, norm="L2"), deepfool, cw]
 WITH_A_GRADIENT = [
     partial(pgd, threat=Linf(0.05)),
     partial(apgd_t, threat=Linf(0.05), steps=5),
@@ -51,21 +51,6 @@ WITH_A_GRADIENT = [
     deepfool,
     fmn,
 ]
-
-
-def draws(seed=0):
-    return torch.Generator().manual_seed(seed)
-
-
-def made(shape=(3, 8, 8), classes=10, n=12, scale=1.0):
-    """Return a linear model with trainable weights, images and the classes it predicts."""
-    pixels = torch.Size(shape).numel()
-    model = nn.Sequential(nn.Flatten(), nn.Linear(pixels, classes)).requires_grad_()
-    with torch.no_grad():
-        model[1].weight.copy_(scale * torch.randn(classes, pixels, generator=draws(1)) / pixels**0.5)
-        model[1].bias.zero_()
-        x = 0.2 + 0.6 * torch.rand(n, *shape, generator=draws(2))
-        return model, x, model(x).argmax(1)
 
 
 @pytest.mark.parametrize("norm", ["L2", "Linf"])

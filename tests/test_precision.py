@@ -27,8 +27,8 @@ from cs329t_robust import (
     square,
 )
 from cs329t_robust.attacks import gradient
-from cs329t_robust.contract import full_precision, reduced
 from cs329t_robust.evaluation import predict
+from cs329t_robust.lending import full_precision, reduced
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 

@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from ..contract import Loss, Model, borrowed, check_count, check_inputs, check_number
+from ..contract import Loss, Model, check_count, check_inputs, check_number
+from ..lending import borrowed
 from ..losses import cross_entropy, targeted_dlr
 from ..threat import Threat
 from .climbs import climb

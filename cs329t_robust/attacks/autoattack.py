@@ -6,7 +6,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from ..contract import Model, borrowed, check_count, check_finite, check_inputs, check_logits, full_precision
+from ..contract import Model, check_count, check_finite, check_inputs, check_logits
+from ..lending import borrowed, full_precision
 from ..losses import unsaturated
 from ..progress import section
 from ..threat import L1, L2, Linf, Masked, Threat

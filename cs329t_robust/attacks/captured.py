@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable
 from functools import cache
+from threading import Lock
 
 import torch
 from torch import Tensor
@@ -18,6 +19,7 @@ Replay = Callable[[Tensor], Answer]
 SETTLED = 3  # calls before a step is recorded, where the batch keeps its size; a shrinking one must outlive a look
 WORTH = 10  # calls that must be left for a recording to pay
 SAME = 1e-2  # by what share of the largest value a replay may differ from the step itself
+_recording = Lock()
 _unfit = Marked()  # models that could not be recorded
 
 
@@ -60,7 +62,8 @@ class Repeated:
         if record is None or self.calls - self.asked < WORTH or self.model in _unfit:
             return
         try:
-            self.replay = record(lambda images: self.step(images, False), x)
+            with _recording:  # two threads would record each other's work
+                self.replay = record(lambda images: self.step(images, False), x)
         except Exception as error:  # whatever the model or the driver objects to, the step itself still runs
             self._give_up(f"{type(error).__name__}: {error}".splitlines()[0])
 

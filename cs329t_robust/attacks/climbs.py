@@ -9,7 +9,8 @@ from math import ceil
 import torch
 from torch import Tensor
 
-from ..contract import Model, borrowed, check_count, check_finite, reduced
+from ..contract import Model, check_count, check_finite
+from ..lending import borrowed, reduced
 from ..progress import section, tick
 from ..randomness import ImageRandom
 from ..threat import L0, L1, Masked, Threat, radii, rowwise

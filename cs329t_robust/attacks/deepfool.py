@@ -5,16 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..contract import (
-    Model,
-    borrowed,
-    check_count,
-    check_finite,
-    check_inputs,
-    check_logits,
-    check_number,
-    full_precision,
-)
+from ..contract import Model, check_count, check_finite, check_inputs, check_logits, check_number
+from ..lending import borrowed, full_precision
 from ..projections import onto_hyperplane
 from ..threat import rowwise, unit
 from .gradient import logits_of, slope

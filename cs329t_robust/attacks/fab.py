@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..contract import Model, borrowed, check_count, check_finite, check_inputs, full_precision
+from ..contract import Model, check_count, check_finite, check_inputs
+from ..lending import borrowed, full_precision
 from ..losses import targeted_margin
 from ..progress import tick
 from ..projections import onto_hyperplane
@@ -118,8 +119,8 @@ def _walk(s: State, grad: Tensor, gap: Tensor, norm: str) -> Tensor:
     from_x = gap + (slope * (now - x)).sum(1)
     ends = onto_hyperplane(torch.cat([now, x]), slope.repeat(2, 1), torch.cat([gap, from_x]), norm)
     ahead, direct = ends[: len(now)], ends[len(now) :]
-    both = ((now, ahead), (x, direct))
-    one, other = (s.threat.distance(a.view_as(s.x), b.view_as(s.x)).clamp_min(1e-8) for a, b in both)
+    both, least = ((now, ahead), (x, direct)), max(1e-8, torch.finfo(x.dtype).tiny)
+    one, other = (s.threat.distance(a.view_as(s.x), b.view_as(s.x)).clamp_min(least) for a, b in both)
     pull = (one / (one + other)).clamp(0, PULL)[:, None]
     mixed = (now + OVERSHOOT * (ahead - now)) * (1 - pull) + (x + OVERSHOOT * (direct - x)) * pull
     return (mixed.clamp(0, 1) + 0 * slope).view_as(s.x)  # NaN where the slope is no number, which a sign would hide

@@ -2,7 +2,8 @@
 
 from torch import Tensor
 
-from ..contract import Loss, Model, borrowed, check_finite, check_inputs
+from ..contract import Loss, Model, check_finite, check_inputs
+from ..lending import borrowed
 from ..losses import cross_entropy
 from ..threat import Threat
 from .gradient import input_gradient

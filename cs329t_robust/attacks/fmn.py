@@ -5,15 +5,16 @@ import math
 import torch
 from torch import Tensor
 
-from ..contract import Model, borrowed, check_count, check_finite, check_inputs, check_number, full_precision
-from ..losses import cross_entropy, margin, past
+from ..contract import Model, check_count, check_finite, check_inputs, check_number
+from ..lending import borrowed, full_precision
+from ..losses import cross_entropy, margin
 from ..progress import tick
 from ..threat import rowwise, unit
 from .captured import gradients
 from .deepfool import to_nearest_boundary
 from .gradient import logits_of
 from .nearest import BALLS, Nearest, across
-from .rows import batched
+from .rows import batched, broken
 
 START = {"L2": 1.0, "Linf": 0.1, "L1": 5.0, "L0": 5.0}  # first radii
 STEP = {"L2": 3.0, "Linf": 1.0, "L1": 2.0, "L0": 2.0}
@@ -94,7 +95,7 @@ def fmn(
             if i in (0, half):
                 gradient = gradients(model, y, cross_entropy if i == half else margin, half, False)
             grad, logits = gradient(now, check=i == 0)
-            valid = across(logits, y, targeted) if i else past(logits, y, targeted) > 0  # x is classified as it stands
+            valid = across(logits, y, targeted) if i else broken(logits, y, targeted)  # x is classified as it stands
             best.offer(now, ball.distance(x, now), valid)
             eps = _radius(norm, eps, best.distance, valid)
             here, length = ball.at(eps), step_size * (0.01 + 0.99 * decay)

@@ -6,7 +6,8 @@ from weakref import WeakValueDictionary
 import torch
 from torch import Tensor
 
-from ..contract import Loss, Model, check_logits, check_losses, reduced
+from ..contract import Loss, Model, check_logits, check_losses
+from ..lending import reduced
 from .first_layer import first_layer
 
 NO_GRADIENT = (
@@ -59,7 +60,7 @@ def input_gradient(model: Model, x_adv: Tensor, y: Tensor, loss: Loss, *, check:
     """
     x_adv = x_adv.detach().requires_grad_()
     logits = logits_of(model, x_adv)
-    if check:
+    if check or logits.ndim != 2:  # a `squeeze()` in the model takes the batch away where one image is left
         check_logits(logits, x_adv, y)
     logits = logits.to(x_adv.dtype)
     losses = loss(logits, y)

@@ -12,7 +12,6 @@ from torch.nn import functional as F
 from ..contract import (
     Loss,
     Model,
-    borrowed,
     check_count,
     check_finite,
     check_flag,
@@ -23,6 +22,7 @@ from ..contract import (
     check_losses,
     check_number,
 )
+from ..lending import borrowed
 from ..losses import cross_entropy
 from ..threat import sampling_grid, turn_back
 from .gradient import logits_of, slope
@@ -103,7 +103,7 @@ class Placements:
 
     Parameters
     ----------
-    size : pair of floats > 0
+    size : pair of floats >= 1
         Least and most, in pixels of the picture.
     degrees : float in [0, 180]
         Rotation within ±degrees.
@@ -129,6 +129,11 @@ class Placements:
 
     def __call__(self, x: Tensor, patch: Tensor, generator: torch.Generator) -> Tensor:
         """Return each picture with the patch in a random pose; the draws come from a CPU generator."""
+        if self.size[1] > min(x.shape[2:]):
+            raise ValueError(
+                f"size: expected a patch that fits into pictures {tuple(x.shape[2:])}, got up to {self.size[1]:g} "
+                f"pixels; use Placements(size=(…, {min(x.shape[2:])}))"
+            )
         u = torch.rand(len(x), 5, generator=generator).to(x)
         size = self.size[0] + (self.size[1] - self.size[0]) * u[:, 0]
         room = torch.tensor([x.shape[3], x.shape[2]]).to(x) - size[:, None]
@@ -204,7 +209,8 @@ def train_patch(
     generator = torch.Generator().manual_seed(seed)
     inside = outline(side, placements.shape).to(x.device)
     with borrowed(model):
-        patch = torch.full((x.shape[1], side, side), 0.5, dtype=x.dtype, device=x.device).requires_grad_()
+        wide = torch.promote_types(x.dtype, torch.float32)  # Adam divides by less than half precision knows
+        patch = torch.full((x.shape[1], side, side), 0.5, dtype=wide, device=x.device).requires_grad_()
         optimiser = torch.optim.Adam([patch], lr=step_size)
         for step in range(steps):
             rows = torch.randint(len(x), (batch_size,), generator=generator).to(x.device)
@@ -222,7 +228,7 @@ def train_patch(
             patch.data.clamp_(0, 1)
             if progress is not None:
                 progress(step, mean.item())
-        found = torch.where(inside, patch.detach(), 0.5)
+        found = torch.where(inside, patch.detach(), 0.5).to(x.dtype)
     return check_finite(found[None])[0]
 
 

@@ -6,14 +6,16 @@ from numbers import Real
 import torch
 from torch import Tensor
 
-from ..contract import Loss, Model, borrowed, check_count, check_finite, check_inputs, check_number, full_precision
+from ..contract import Loss, Model, check_count, check_finite, check_inputs, check_number
+from ..lending import borrowed, full_precision
 from ..losses import past, squared_penalty
 from ..progress import section, tick
 from ..threat import L2, rowwise
 from .captured import gradients
 from .nearest import Nearest
-from .rows import batched
+from .rows import batched, broken
 
+LARGEST = 1e10  # c, as in the authors' code
 LAST_STEP = 0.1  # share of the learning rate with which a search for c ends
 
 
@@ -141,7 +143,7 @@ def cw(
             reached = here.distance.isfinite()
             best.offer(here.x, here.distance, reached)
             low, high = torch.where(reached, low, c), torch.where(reached, torch.minimum(high, c), high)
-            c = torch.where(high.isfinite(), (low + high) / 2, 10 * c)
+            c = torch.where(high.isfinite(), (low + high) / 2, (10 * c).clamp_max(LARGEST))
         best.pull(model, x, y, L2(0.0), targeted, confidence)
     return check_finite(torch.where(rowwise(best.distance.isfinite(), x), best.x, last))
 
@@ -162,27 +164,32 @@ def _descend(
 
     The learning rate falls along a cosine to the share `end`.
     """
-    now = x.clone()
+    now = x.to(torch.promote_types(x.dtype, torch.float32), copy=True)  # Adam divides by less than half precision knows
     adam = torch.optim.Adam([now], lr=step_size)
     gradient = gradients(model, y, loss, steps, False)
     for i in range(steps + (nearest is not None)):
         tick(i / (steps + 1), lambda: 0 if nearest is None else int(nearest.distance.isfinite().sum()))
-        grad, logits = gradient(now, check=i == 0)
+        grad, logits = gradient(now.to(x), check=i == 0)
         if nearest is not None:
             lead = past(logits, y, targeted)
-            nearest.offer(now, (now - x).flatten(1).norm(dim=1), (lead > 0) & (lead >= confidence))
+            fell = lead > 0 if i else broken(logits, y, targeted)  # x is classified as it stands
+            nearest.offer(now.to(x), (now - x).flatten(1).norm(dim=1), fell & (lead >= confidence))
         if i == steps:
             break
         now.grad = grad + 2 * (now - x)
         adam.param_groups[0]["lr"] = step_size * (end + (1 - end) * (1 + cos(pi * i / steps)) / 2)
         adam.step()
         now.clamp_(0, 1)
-    return now.detach()
+    return now.to(x)
 
 
 def _check_weight(weight: float | Tensor, x: Tensor) -> Tensor:
     known = isinstance(weight, Tensor) or (isinstance(weight, Real) and not isinstance(weight, bool))
-    value = torch.as_tensor(weight, device=x.device).to(x.dtype) if known else x.new_zeros(1)
+    value = (
+        torch.as_tensor(weight, device=x.device).to(torch.promote_types(x.dtype, torch.float32))
+        if known
+        else x.new_zeros(1)
+    )
     if not bool((value.isfinite() & (value > 0)).all()) or value.ndim > 1 or value.numel() not in (1, len(x)):
         raise ValueError(f"weight: expected a number > 0 or a tensor ({len(x)},) of them, got {weight!r}")
     return value

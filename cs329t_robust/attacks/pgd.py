@@ -5,18 +5,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ..contract import (
-    Loss,
-    Model,
-    borrowed,
-    check_count,
-    check_finite,
-    check_inputs,
-    check_logits,
-    check_losses,
-    check_number,
-    full_precision,
-)
+from ..contract import Loss, Model, check_count, check_finite, check_inputs, check_logits, check_losses, check_number
+from ..lending import borrowed, full_precision
 from ..losses import cross_entropy
 from ..progress import section, tick
 from ..randomness import ImageRandom
@@ -189,9 +179,9 @@ def _score(model: Model, x_adv: Tensor, y: Tensor, loss: Loss, targeted: bool, f
     if len(rows):
         with torch.no_grad(), full_precision(x_adv.device):
             logits = model(x_adv[rows])
-            losses = loss(logits, y[rows]).to(x_adv.dtype)
+            losses = loss(logits, y[rows])
             check_losses(losses, rows)
-            losses = -losses if targeted else losses
+            losses = (-losses if targeted else losses).to(x_adv.dtype)
             score[rows] = torch.where(broken(logits, y[rows], targeted), torch.inf, losses)
     return score
 

@@ -9,7 +9,6 @@ from torch import Tensor
 from ..contract import (
     Loss,
     Model,
-    borrowed,
     check_count,
     check_finite,
     check_function,
@@ -17,8 +16,8 @@ from ..contract import (
     check_logits,
     check_losses,
     check_number,
-    full_precision,
 )
+from ..lending import borrowed, full_precision
 from ..losses import cross_entropy
 from ..randomness import ImageRandom
 from ..threat import Linf, Masked, Threat, radii, rowwise
@@ -148,6 +147,7 @@ def share_seen_as(
     x, y = check_inputs(model, x, y)
     check_count("samples", samples, 1)
     check_count("seed", seed, 0)
+    check_function("views", views, "Views(degrees=20)")
     random, hits = ImageRandom(seed, x), torch.zeros_like(x[:, 0, 0, 0])
     with borrowed(model), torch.no_grad(), full_precision(x.device):
         for number in range(samples):

@@ -8,17 +8,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from ..contract import (
-    NO_THREAT,
-    Model,
-    check_flag,
-    check_function,
-    check_inputs,
-    check_logits,
-    fitting,
-    full_precision,
-    reduced,
-)
+from ..contract import NO_THREAT, Model, check_flag, check_function, check_inputs, check_logits, fitting
+from ..lending import full_precision, reduced
 from ..progress import bar, section
 from ..threat import Threat
 
@@ -156,5 +147,8 @@ def images_at_once(x: Tensor) -> int | None:
 def _part(name: str, value: object, rows: Tensor, n: int) -> object:
     if isinstance(value, Threat):
         return value.select(rows)
-    own = name in EACH and isinstance(value, Tensor) and value.ndim and len(value) == n
-    return value[rows] if own else value
+    if name not in EACH or not isinstance(value, Tensor) or value.numel() == 1:
+        return value
+    if value.shape != (n,):
+        raise ValueError(f"{name}: expected a number or a tensor ({n},), got shape {tuple(value.shape)}")
+    return value[rows]

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..contract import Model, borrowed, check_count, check_finite, check_inputs, check_number
+from ..contract import Model, check_count, check_finite, check_inputs, check_number
+from ..lending import borrowed
 from ..progress import tick
 from ..randomness import ImageRandom
 from ..threat import L0, Masked, Threat, radii, rowwise
-from .queries import confirmed_lead, lead, leads
+from .queries import allowed_places, check_lead, confirmed_lead, lead, leads
 from .rows import batched, looking, select, worth_leaving
 
 # After so many of 10,000 queries the share of moved pixels falls: to a half, a quarter, a fifth, … of what it was.
@@ -72,7 +73,8 @@ def sparse_rs(
     -----
     The paper moves pixels to places that are still free. Here each moved pixel draws any place that may change; where
     two meet, the first one's colour counts, and fewer than k pixels differ. Every image moves pixels of its own choice,
-    where the authors' code moves the same ones in all images.
+    where the authors' code moves the same ones in all images. A target is approached by its margin, there by
+    cross-entropy.
 
     References
     ----------
@@ -106,6 +108,7 @@ def sparse_rs(
             s.slot = torch.where(better[:, None], slot, s.slot)
             s.colour = torch.where(better[:, None, None], colour, s.colour)
             s.value = torch.where(better, value, s.value)
+        check_lead(s.value)
         found[s.row] = s.best
     return check_finite(found)
 
@@ -117,19 +120,16 @@ def _standing(s: State) -> Tensor:
 
 def _begin(x: Tensor, y: Tensor, threat: Threat, value: Tensor) -> State:
     n, c, h, w = x.shape
-    allowed = torch.ones_like(x[:, 0], dtype=torch.bool)
-    if isinstance(threat, Masked):
-        allowed = allowed & threat.mask.any(1)
-    allowed, k = allowed.flatten(1), radii(threat.eps, x).clamp(max=h * w)
-    slots = max(1, int(k.max()))
+    k = radii(threat.eps, x.float()).clamp(max=h * w)  # half precision cannot count
+    (places, room), slots = allowed_places(threat, x), max(1, int(k.max()))
     return State(
         row=torch.arange(n, device=x.device),
         x=x,
         y=y,
         threat=threat,
         k=k,
-        places=allowed.long().argsort(dim=1, descending=True, stable=True),
-        room=allowed.sum(1),
+        places=places,
+        room=room,
         slot=torch.zeros(n, slots, dtype=torch.long, device=x.device),
         colour=x.new_zeros(n, slots, c),
         best=x,

@@ -3,17 +3,8 @@
 import torch
 from torch import Tensor
 
-from ..contract import (
-    Loss,
-    Model,
-    borrowed,
-    check_count,
-    check_finite,
-    check_inputs,
-    check_logits,
-    check_losses,
-    full_precision,
-)
+from ..contract import Loss, Model, check_count, check_finite, check_inputs, check_logits, check_losses
+from ..lending import borrowed, full_precision
 from ..losses import cross_entropy
 from ..randomness import ImageRandom
 from ..threat import Spatial, rowwise, warp
@@ -87,11 +78,11 @@ def spatial(
                 room = m * len(todo) // 2
                 continue
             label = y[todo].repeat_interleave(m)
-            if not tried:
-                check_logits(logits, moved, label)
-            value = loss(logits, label).to(x.dtype)
+            check_logits(logits, moved, label)
+            value = loss(logits, label)
             check_losses(value, label)
-            value = torch.where(broken(logits, label, targeted), torch.inf, -value if targeted else value).view(-1, m)
+            value = (-value if targeted else value).to(x.dtype).nan_to_num(-torch.inf, torch.inf, -torch.inf)
+            value = torch.where(broken(logits, label, targeted), torch.inf, value).view(-1, m)
             pick = value.argmax(1)  # the first of several successes
             high, moved = value.amax(1), moved.view(-1, m, *x.shape[1:])[torch.arange(len(todo), device=x.device), pick]
             better = high > score[todo]

@@ -6,14 +6,14 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from ..contract import Model, borrowed, check_count, check_finite, check_inputs, check_number
+from ..contract import Model, check_count, check_finite, check_inputs, check_number
+from ..lending import borrowed
 from ..progress import tick
 from ..randomness import ImageRandom
-from ..threat import L1, L2, Linf, Threat, per_image, rowwise
-from .queries import confirmed_lead, lead, leads
+from ..threat import L1, L2, Linf, Masked, Threat, per_image, rowwise
+from .queries import allowed_places, check_lead, confirmed_lead, lead, leads
 from .rows import batched, looking, select, worth_leaving
 
-TINY = 1e-12
 LOOKS = [250 * 2**k for k in range(16)]
 FADE = 1.25  # read off 1096 digits of two robust models, of which 33 fall to Square: this gives up two of them
 
@@ -29,6 +29,8 @@ class State:
     best: Tensor
     value: Tensor
     clean: Tensor
+    places: Tensor  # the pixels of each image, those first that may change
+    room: Tensor  # how many may
 
 
 @batched
@@ -72,7 +74,9 @@ def square(
 
     Notes
     -----
-    Every image has its own squares, drawn from its own stream. An image leaves the batch once it is broken.
+    Every image has its own squares, drawn from its own stream. An image leaves the batch once it is broken. Under a
+    mask each square holds a pixel that may change. A target is approached by its margin, where the authors' code takes
+    cross-entropy.
 
     References
     ----------
@@ -91,7 +95,7 @@ def square(
     with borrowed(model), torch.no_grad():
         random = ImageRandom(seed, x)
         clean = lead(model, x, y, targeted, check=True)
-        s = State(torch.arange(len(x), device=x.device), x, y, threat, x, clean, clean)
+        s = State(torch.arange(len(x), device=x.device), x, y, threat, x, clean, clean, *allowed_places(threat, x))
         found, fallen = x.clone(), clean > 0
         lead_of, project = leads(model, s.y, targeted, queries), threat.onto(x)
         for i in range(queries):
@@ -113,6 +117,7 @@ def square(
             better = (s.value <= 0) & ((value > s.value) | (i == 0))
             s.best = torch.where(rowwise(better, s.x), new, s.best)
             s.value = torch.where(better, value, s.value)
+        check_lead(s.value)
         found[s.row] = s.best
     return check_finite(found)
 
@@ -135,14 +140,25 @@ def _recolour(s: State, random: ImageRandom, share: float) -> Tensor:
     n, c, h, w = s.x.shape
     side = max(1, min(round((share * h * w) ** 0.5), min(h, w)))
     u = random.numbers(c + 2)
-    row, column = _places(u[:, 0], h - side), _places(u[:, 1], w - side)
-    inside, _, _ = _window(row, column, side, h, w)
+    inside, _, _ = _window(*_corner(s, u[:, 0], u[:, 1], side), side, h, w)
     sign = (u[:, 2:] - 0.5).sign().to(s.x.dtype).view(n, c, 1, 1)
     return torch.where(inside, s.x + per_image(s.threat.eps, s.x) * sign, s.best)
 
 
-def _places(u: Tensor, most: int) -> Tensor:
-    return (u * (most + 1)).long().clamp(max=most)
+def _corner(s: State, u: Tensor, v: Tensor, side: int) -> tuple[Tensor, Tensor]:
+    """Return the row and the column where each image's square begins: anywhere, or where it holds a pixel of a mask."""
+    h, w = s.x.shape[2:]
+    if not isinstance(s.threat, Masked):
+        return _below(u, h - side + 1), _below(v, w - side + 1)
+    number, within = (u * s.room).long().minimum(s.room - 1).clamp_min(0), _below(v, side * side)
+    pixel = s.places.gather(1, number[:, None]).squeeze(1)
+    row, column = pixel // w - within // side, pixel % w - within % side
+    return row.clamp(0, h - side), column.clamp(0, w - side)
+
+
+def _below(u: Tensor, count: int) -> Tensor:
+    """Return whole numbers from 0 to `count` − 1 for random ones from 0 to 1."""
+    return (u * count).long().clamp(max=count - 1)
 
 
 def _window(row: Tensor, column: Tensor, side: int, h: int, w: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -188,7 +204,7 @@ def _tiles(s: State, random: ImageRandom, p: int) -> Tensor:
 
 def _scaled(s: State, delta: Tensor, p: int) -> Tensor:
     length = delta.flatten(1).norm(p, dim=1)
-    return s.x + per_image(s.threat.eps, s.x) * delta / rowwise(length.clamp_min(TINY), s.x)
+    return s.x + per_image(s.threat.eps, s.x) * delta / rowwise(length.clamp_min(torch.finfo(length.dtype).tiny), s.x)
 
 
 def _move(s: State, random: ImageRandom, share: float, p: int) -> Tensor:
@@ -201,8 +217,8 @@ def _move(s: State, random: ImageRandom, share: float, p: int) -> Tensor:
     side = max(3, round((share * h * w) ** 0.5)) // 2 * 2 + 1
     side = min(side, min(h, w))
     u = random.numbers(c + 5)
-    to, down, right = _window(_places(u[:, 0], h - side), _places(u[:, 1], w - side), side, h, w)
-    off, _, _ = _window(_places(u[:, 2], h - side), _places(u[:, 3], w - side), side, h, w)
+    to, down, right = _window(*_corner(s, u[:, 0], u[:, 1], side), side, h, w)
+    off, _, _ = _window(*_corner(s, u[:, 2], u[:, 3], side), side, h, w)
     bump = _bump(side, p, s.x)
     shape = torch.where(rowwise(u[:, 4] < 0.5, s.x), bump[down, right], bump[right, down]) * to
     sign = (u[:, 5:] - 0.5).sign().to(s.x.dtype).view(n, c, 1, 1)
@@ -218,7 +234,7 @@ def _move(s: State, random: ImageRandom, share: float, p: int) -> Tensor:
 
 def _unit(delta: Tensor, p: int) -> Tensor:
     """Return `delta` with every channel scaled to length 1."""
-    return delta / delta.flatten(2).norm(p, dim=2).clamp_min(TINY)[..., None, None]
+    return delta / delta.flatten(2).norm(p, dim=2).clamp_min(torch.finfo(delta.dtype).tiny)[..., None, None]
 
 
 MOVES = {

@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from ..contract import Model, borrowed, check_finite, check_inputs, full_precision
+from ..contract import Model, check_finite, check_inputs
+from ..lending import borrowed, full_precision
 from ..threat import Threat, rowwise
 from .pgd import pgd
 from .queries import lead
@@ -64,6 +65,6 @@ def transfer(
         x_adv = threat.project(x, x_adv)
         with borrowed(model), full_precision(x.device):
             value = lead(model, x_adv, y, targeted, check=True)
-        best = torch.where(rowwise(value > score, x), x_adv, best)
+        best = torch.where(rowwise((value > score) | (score == -torch.inf), x), x_adv, best)
         score = torch.maximum(value, score)
     return check_finite(best)

@@ -4,7 +4,8 @@ import torch
 from torch import Tensor
 
 from ..attacks import pgd
-from ..contract import Model, borrowed
+from ..contract import Model
+from ..lending import borrowed
 from ..losses import margin
 from ..threat import Threat, rowwise
 

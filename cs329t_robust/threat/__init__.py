@@ -4,7 +4,7 @@ A threat answers four questions: how far (`distance`), back into Δ (`project`),
 member (`sample`). The rest of it serves batches and measuring. Nearly every norm-dependent branch is in this folder.
 """
 
-from .base import Threat, per_image, radii, rowwise, unit
+from .base import Threat, is_number, per_image, radii, rowwise, unit
 from .masked import Masked
 from .norms import L0, L1, L2, Ball, Linf
 from .spatial import Spatial, sampling_grid, turn_back, warp
@@ -18,6 +18,7 @@ __all__ = [
     "Masked",
     "Spatial",
     "Threat",
+    "is_number",
     "per_image",
     "radii",
     "rowwise",

@@ -1,8 +1,10 @@
 """What every threat answers, and how numbers for each image are laid along a batch."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
+from numbers import Real
 from typing import Self
 
 import torch
@@ -66,6 +68,14 @@ class Threat(ABC):
     @abstractmethod
     def select(self, rows: Tensor) -> Self:
         """Return the threat of some images of the batch; `rows` is an index or a mask over n."""
+
+
+def is_number(value: object) -> bool:
+    """Return whether a value is a real number that is not infinite, not NaN and not beyond a float."""
+    try:
+        return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def per_image(value: float | Tensor, x: Tensor) -> float | Tensor:

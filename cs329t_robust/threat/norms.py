@@ -1,7 +1,6 @@
 """Balls around an image: how far its pixels may move in the L∞, L2, L1 or L0 norm, inside the image box [0, 1]."""
 
 import copy
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Real
@@ -12,7 +11,7 @@ from torch import Tensor
 
 from ..projections import greedy, onto_l1
 from ..randomness import normal_like, uniform_like
-from .base import Generator, Threat, per_image, radii, rowwise, unit
+from .base import Generator, Threat, is_number, per_image, radii, rowwise, unit
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +48,7 @@ class Ball(Threat):
             object.__setattr__(self, "eps", eps.detach())
         elif isinstance(eps, bool) or not isinstance(eps, Real):
             raise ValueError(f"{name}: expected eps as a number or a tensor of shape (n,), got {eps!r}")
-        elif not (math.isfinite(eps) and eps >= 0):
+        elif not is_number(eps) or eps < 0:
             raise ValueError(
                 f"{name}: expected eps finite and >= 0, got {eps}. Radii are in pixel units of [0, 1], e.g. 8/255"
             )

@@ -3,7 +3,6 @@
 import math
 from dataclasses import dataclass
 from itertools import product
-from numbers import Real
 from typing import Self
 
 import torch
@@ -11,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..randomness import uniform_like
-from .base import Generator, Threat, rowwise
+from .base import Generator, Threat, is_number, rowwise
 
 MOST_SHIFTS = 31  # tried in each direction: where more would be needed, the picture has left its frame
 CORNERS = 0.05 * torch.tensor([[0, 0, 0], [0, 1, 1], [0, 1, -1], [0, -1, 1], [0, -1, -1]])  # across whole pixels
@@ -79,8 +78,7 @@ class Spatial(Threat):
     def __post_init__(self) -> None:
         for name, most in (("degrees", 180.0), ("pixels", math.inf)):
             value = getattr(self, name)
-            known = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
-            if not known or not 0 <= value <= most:
+            if not is_number(value) or not 0 <= value <= most:
                 raise ValueError(f"Spatial: expected {name} as a number from 0 to {most:g}, got {value!r}")
 
     @property
