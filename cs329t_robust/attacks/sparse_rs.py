@@ -103,12 +103,13 @@ def sparse_rs(
                 break
             slot, colour, new = _propose(s, random, share * _schedule(i, queries) if i else 1.0)
             (value,) = lead_of(new)
+            if i == 0:  # the only answer that is taken whatever it is
+                check_lead(value)
             better = _standing(s) & ((value > s.value) | (i == 0))
             s.best = torch.where(rowwise(better, x), new, s.best)
             s.slot = torch.where(better[:, None], slot, s.slot)
             s.colour = torch.where(better[:, None, None], colour, s.colour)
             s.value = torch.where(better, value, s.value)
-        check_lead(s.value)
         found[s.row] = s.best
     return check_finite(found)
 
