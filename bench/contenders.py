@@ -17,6 +17,7 @@ from .peers import Run
 # How many images a race has: many where one image more or less would hide the bar, few where a peer takes minutes.
 ATTACKS = {"fgsm": 1000, "pgd": 1000, "pgd-5": 1000, "deepfool": 64, "l2": 64, "apgd-t": 200, "autoattack": 200}
 EPS = {"standard": 0.3, "robust": 0.3, "trades": 0.3, "masked": 0.1, "resnet": 8 / 255}
+MORE = {("autoattack", "masked"): 500}  # images: few of them stand until the long last stage
 WHOLE_EPS = {"standard": 0.1}  # where autoattack has another: at 0.3 nothing would be left for it to do
 RACES = {  # what a model is asked for by default
     "standard": tuple(ATTACKS),
@@ -43,6 +44,11 @@ class Race:
 
     threat: Linf | None
     runs: dict[tuple[str, str], Run]
+
+
+def count(attack: str, model: str) -> int:
+    """Return how many images an attack (one of `ATTACKS`) is run on against a model (one of `EPS`)."""
+    return MORE.get((attack, model), ATTACKS[attack])
 
 
 def radius(attack: str, model: str) -> float:

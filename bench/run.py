@@ -19,7 +19,7 @@ from cs329t_robust.models import CHECKPOINTS, SmallCNN, cifar_resnet, load, mnis
 
 from . import timing
 from .bars import Bar, bars
-from .contenders import ATTACKS, EPS, RACES, race, radius
+from .contenders import ATTACKS, EPS, MORE, RACES, count, race, radius
 from .peers import PACKAGES
 
 COLUMNS = {
@@ -51,7 +51,7 @@ def main(argv: list[str] | None = None) -> None:
     rows = []
     for name, model in models.items():
         for attack in args.attacks or RACES[name]:
-            x, y = images(name, model, args.n or ATTACKS[attack], device)
+            x, y = images(name, model, args.n or count(attack, name), device)
             eps = args.eps or radius(attack, name)
             print(f"{attack} on the {name} model, {len(x)} images", file=sys.stderr)
             rows += timing.rows(attack, name, race(attack, eps, args.auto_attack, device.type), model, x, y, args.runs)
@@ -63,7 +63,9 @@ def main(argv: list[str] | None = None) -> None:
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
     """Return the options."""
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
-    several = ", ".join(f"{n} for {attack}" for attack, n in ATTACKS.items())
+    several = ", ".join(
+        f"{n} for {race}" for race, n in {**ATTACKS, **{" on ".join(k): n for k, n in MORE.items()}}.items()
+    )
     parser.add_argument("--n", type=int, help=f"images, MNIST's first test digits, noise for resnet ({several})")
     parser.add_argument("--runs", type=int, default=5, help="timed runs of each contender (5)")
     parser.add_argument("--attacks", nargs="+", choices=ATTACKS, help="(all; on trades and masked autoattack alone)")
