@@ -19,7 +19,7 @@ ATTACKS = {"fgsm": 1000, "pgd": 1000, "pgd-5": 1000, "deepfool": 64, "l2": 64, "
 EPS = {"standard": 0.3, "robust": 0.3, "trades": 0.3, "masked": 0.1, "resnet": 8 / 255}
 MORE = {("autoattack", "masked"): 500}  # images: few of them stand until the long last stage
 WHOLE_EPS = {"standard": 0.1}  # where autoattack has another: at 0.3 nothing would be left for it to do
-RACES = {  # what a model is asked for by default
+RACES = {  # what each model is for
     "standard": tuple(ATTACKS),
     "robust": tuple(ATTACKS),
     "trades": ("autoattack",),
@@ -44,6 +44,14 @@ class Race:
 
     threat: Linf | None
     runs: dict[tuple[str, str], Run]
+
+
+def races(models: list[str] | None, attacks: list[str] | None) -> list[tuple[str, str]]:
+    """Return the (model, attack) asked for; without models, those attacks on the models that are there for them."""
+    if models:
+        return [(model, attack) for model in models for attack in attacks or RACES[model]]
+    digits = [model for model in RACES if model != "resnet"]
+    return [(model, attack) for model in digits for attack in RACES[model] if attack in (attacks or ATTACKS)]
 
 
 def count(attack: str, model: str) -> int:

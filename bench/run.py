@@ -19,7 +19,7 @@ from cs329t_robust.models import CHECKPOINTS, SmallCNN, cifar_resnet, load, mnis
 
 from . import timing
 from .bars import Bar, bars
-from .contenders import ATTACKS, EPS, MORE, RACES, count, race, radius
+from .contenders import ATTACKS, EPS, count, race, races, radius
 from .peers import PACKAGES
 
 COLUMNS = {
@@ -44,32 +44,31 @@ def main(argv: list[str] | None = None) -> None:
     torch.set_num_threads(args.threads)
     warnings.simplefilter("ignore")  # the peers' deprecations would bury the table
     device = torch.device(args.device)
-    models = {name: model.to(device) for name, model in load_models(args.models, args.robust_weights).items()}
+    wanted = races(args.models, args.attacks)
+    names = list(dict.fromkeys(name for name, _ in wanted))
+    models = {name: model.to(device) for name, model in load_models(names, args.robust_weights).items()}
     threads = f"{torch.get_num_threads()} thread(s)"
     machine = f"{platform.machine()}, {device}, {threads}, {args.runs} interleaved runs after a warm-up"
     head = {"machine": machine, "versions": versions(args.auto_attack)}
     rows = []
-    for name, model in models.items():
-        for attack in args.attacks or RACES[name]:
-            x, y = images(name, model, args.n or count(attack, name), device)
-            eps = args.eps or radius(attack, name)
-            print(f"{attack} on the {name} model, {len(x)} images", file=sys.stderr)
-            rows += timing.rows(attack, name, race(attack, eps, args.auto_attack, device.type), model, x, y, args.runs)
-            if args.json:  # after each race, so that a long run cut short keeps what it has
-                args.json.write_text(json.dumps({"rows": rows, **head, "bars": verdicts(bars(rows))}, indent=1) + "\n")
+    for name, attack in [(name, attack) for name, attack in wanted if name in models]:
+        model = models[name]
+        x, y = images(name, model, args.n or count(attack, name), device)
+        runs = race(attack, args.eps or radius(attack, name), args.auto_attack, device.type)
+        print(f"{attack} on the {name} model, {len(x)} images", file=sys.stderr)
+        rows += timing.rows(attack, name, runs, model, x, y, args.runs)
+        if args.json:  # after each race, so that a long run cut short keeps what it has
+            args.json.write_text(json.dumps({"rows": rows, **head, "bars": verdicts(bars(rows))}, indent=1) + "\n")
     print(markdown(rows), f"\n{machine}\n", *bars(rows), sep="\n")
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
     """Return the options."""
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
-    several = ", ".join(
-        f"{n} for {race}" for race, n in {**ATTACKS, **{" on ".join(k): n for k, n in MORE.items()}}.items()
-    )
-    parser.add_argument("--n", type=int, help=f"images, MNIST's first test digits, noise for resnet ({several})")
+    parser.add_argument("--n", type=int, help="images: MNIST's first test digits, noise for resnet (the attack's own)")
     parser.add_argument("--runs", type=int, default=5, help="timed runs of each contender (5)")
-    parser.add_argument("--attacks", nargs="+", choices=ATTACKS, help="(all; on trades and masked autoattack alone)")
-    parser.add_argument("--models", nargs="+", choices=tuple(EPS), default=("standard", "robust", "trades", "masked"))
+    parser.add_argument("--attacks", nargs="+", choices=ATTACKS, help="(all)")
+    parser.add_argument("--models", nargs="+", choices=tuple(EPS), help="(trades and masked for autoattack alone)")
     parser.add_argument(
         "--eps", type=float, help="Linf radius (0.3; masked, and standard in autoattack, 0.1; resnet 8/255)"
     )

@@ -3,7 +3,7 @@
 import pytest
 
 from bench.bars import bars
-from bench.contenders import ATTACKS, EPS, RACES, race, radius
+from bench.contenders import ATTACKS, EPS, RACES, race, races, radius
 
 ROW = {"error": "", "ratio": None, "vs_fastest_peer": None, "success": None, "median_norm": None, "same_verdict": 1.0}
 
@@ -59,3 +59,10 @@ def test_each_model_has_races_at_its_radius(model):
         assert attack in ATTACKS
         assert any(who.startswith("ours") for _, who in runs)
         assert any(not who.startswith(("ours", "bare")) for _, who in runs)
+
+
+def test_the_models_that_are_there_for_an_ensemble_are_asked_for_nothing_else():
+    assert races(None, ["fgsm", "pgd"]) == [(m, a) for m in ("standard", "robust") for a in ("fgsm", "pgd")]
+    assert [model for model, _ in races(None, ["autoattack"])] == ["standard", "robust", "trades", "masked"]
+    assert races(["trades"], ["pgd"]) == [("trades", "pgd")]
+    assert len(races(None, None)) == 2 * len(ATTACKS) + 2

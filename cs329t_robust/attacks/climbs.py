@@ -178,17 +178,17 @@ def _once(
     return s.best
 
 
-def _observe(s: State, found: Found, grad: Tensor, loss: Tensor, broken: Tensor, drop: bool) -> None:
+def _observe(s: State, found: Found, grad: Tensor, loss: Tensor, success: Tensor, drop: bool) -> None:
     """Take in what the model says of the point each climb is at; a success gives way to a higher one alone.
 
     With `drop` it gives way to none, and once an image has one its other climbs can have no more.
     """
     loss = loss.to(s.x.dtype).nan_to_num(nan=torch.finfo(s.x.dtype).min)  # no success is lost for want of a number
-    broken = broken & (found.score[s.image] < torch.inf) if drop else broken
-    better = (broken & ~s.won) | ((loss > s.best_loss) & (~s.won if drop else ~s.won | broken))
+    success = success & (found.score[s.image] < torch.inf) if drop else success
+    better = (success & ~s.won) | ((loss > s.best_loss) & (~s.won if drop else ~s.won | success))
     s.rises, s.loss = s.rises + (loss > s.loss), loss
-    s.won, s.sure = s.won | broken, s.sure & ~better
-    found.succeed(s, broken)
+    s.won, s.sure = s.won | success, s.sure & ~better
+    found.succeed(s, success)
     s.best = torch.where(rowwise(better, s.x), s.now, s.best)
     s.best_grad = torch.where(rowwise(better, s.x), grad, s.best_grad)
     s.best_loss = torch.where(better, loss, s.best_loss)

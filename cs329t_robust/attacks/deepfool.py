@@ -98,7 +98,7 @@ def deepfool(
                 check_logits(logits, now, y)
             logits = logits.to(x.dtype)
             standing = ~across(logits, s.y, False) if step else logits.argmax(1) == y  # x is classified as it stands
-            standing &= ~fallen[s.row]
+            standing &= ~fallen[s.row]  # who was wrong by a hair at x is not asked to be clear of the boundary
             done[s.row], fallen[s.row] = s.now, ~standing
             if step == steps or (looking(x.device, step) and not bool(standing.any())):
                 break

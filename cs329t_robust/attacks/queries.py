@@ -6,7 +6,6 @@ from torch import Tensor
 from ..contract import Model, check_logits
 from ..lending import full_precision, reduced
 from ..losses import past
-from ..threat import Masked, Threat
 from .captured import Repeated
 from .gradient import logits_of
 from .rows import broken
@@ -45,12 +44,3 @@ def check_lead(value: Tensor) -> None:
     """Raise a ValueError if the model's answer to a proposal was no number: it could pass for robustness."""
     if bool(value.isnan().any()):
         raise ValueError(f"model: expected finite logits, got NaN for {int(value.isnan().sum())} images in the attack")
-
-
-def allowed_places(threat: Threat, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the pixels of each image, (n, h·w), those first that the threat's mask lets change; and how many, (n,)."""
-    allowed = torch.ones_like(x[:, 0], dtype=torch.bool)
-    if isinstance(threat, Masked):
-        allowed = allowed & threat.mask.any(1)
-    allowed = allowed.flatten(1)
-    return allowed.long().argsort(dim=1, descending=True, stable=True), allowed.sum(1)

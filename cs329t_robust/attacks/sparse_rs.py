@@ -9,8 +9,8 @@ from ..contract import Model, check_count, check_finite, check_inputs, check_num
 from ..lending import borrowed
 from ..progress import tick
 from ..randomness import ImageRandom
-from ..threat import L0, Masked, Threat, radii, rowwise
-from .queries import allowed_places, check_lead, confirmed_lead, lead, leads
+from ..threat import L0, Masked, Threat, allowed_places, radii, rowwise
+from .queries import check_lead, confirmed_lead, lead, leads
 from .rows import batched, looking, select, worth_leaving
 
 # After so many of 10,000 queries the share of moved pixels falls: to a half, a quarter, a fifth, … of what it was.

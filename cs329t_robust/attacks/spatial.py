@@ -81,7 +81,8 @@ def spatial(
             check_logits(logits, moved, label)
             value = loss(logits, label)
             check_losses(value, label)
-            value = (-value if targeted else value).to(x.dtype).nan_to_num(-torch.inf, torch.inf, -torch.inf)
+            value = (-value if targeted else value).to(x.dtype)
+            value = value.nan_to_num(-torch.inf, torch.inf, -torch.inf)  # a loss that is no number is the worst
             value = torch.where(broken(logits, label, targeted), torch.inf, value).view(-1, m)
             pick = value.argmax(1)  # the first of several successes
             high, moved = value.amax(1), moved.view(-1, m, *x.shape[1:])[torch.arange(len(todo), device=x.device), pick]

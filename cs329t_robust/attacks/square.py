@@ -10,8 +10,8 @@ from ..contract import Model, check_count, check_finite, check_inputs, check_num
 from ..lending import borrowed
 from ..progress import tick
 from ..randomness import ImageRandom
-from ..threat import L1, L2, Linf, Masked, Threat, per_image, rowwise
-from .queries import allowed_places, check_lead, confirmed_lead, lead, leads
+from ..threat import L1, L2, Linf, Masked, Threat, allowed_places, per_image, rowwise
+from .queries import check_lead, confirmed_lead, lead, leads
 from .rows import batched, looking, select, worth_leaving
 
 LOOKS = [250 * 2**k for k in range(16)]

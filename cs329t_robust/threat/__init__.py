@@ -5,7 +5,7 @@ member (`sample`). The rest of it serves batches and measuring. Nearly every nor
 """
 
 from .base import Threat, is_number, per_image, radii, rowwise, unit
-from .masked import Masked
+from .masked import Masked, allowed_places
 from .norms import L0, L1, L2, Ball, Linf
 from .spatial import Spatial, sampling_grid, turn_back, warp
 
@@ -18,6 +18,7 @@ __all__ = [
     "Masked",
     "Spatial",
     "Threat",
+    "allowed_places",
     "is_number",
     "per_image",
     "radii",

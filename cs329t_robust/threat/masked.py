@@ -107,3 +107,12 @@ class Masked(Threat):
         object.__setattr__(same, "threat", threat)
         object.__setattr__(same, "mask", mask)
         return same
+
+
+def allowed_places(threat: Threat, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the pixels of each image, (n, h·w), those first that the threat's mask lets change; and how many, (n,)."""
+    allowed = torch.ones_like(x[:, 0], dtype=torch.bool)
+    if isinstance(threat, Masked):
+        allowed = allowed & threat.mask.any(1)
+    allowed = allowed.flatten(1)
+    return allowed.long().argsort(dim=1, descending=True, stable=True), allowed.sum(1)
