@@ -164,7 +164,7 @@ def _descend(
 
     The learning rate falls along a cosine to the share `end`.
     """
-    now = x.to(torch.promote_types(x.dtype, torch.float32), copy=True)  # Adam divides by less than half precision knows
+    now = x.to(_wide(x), copy=True)
     adam = torch.optim.Adam([now], lr=step_size)
     gradient = gradients(model, y, loss, steps, False)
     for i in range(steps + (nearest is not None)):
@@ -185,11 +185,12 @@ def _descend(
 
 def _check_weight(weight: float | Tensor, x: Tensor) -> Tensor:
     known = isinstance(weight, Tensor) or (isinstance(weight, Real) and not isinstance(weight, bool))
-    value = (
-        torch.as_tensor(weight, device=x.device).to(torch.promote_types(x.dtype, torch.float32))
-        if known
-        else x.new_zeros(1)
-    )
+    value = torch.as_tensor(weight, device=x.device).to(_wide(x)) if known else x.new_zeros(1)
     if not bool((value.isfinite() & (value > 0)).all()) or value.ndim > 1 or value.numel() not in (1, len(x)):
         raise ValueError(f"weight: expected a number > 0 or a tensor ({len(x)},) of them, got {weight!r}")
     return value
+
+
+def _wide(x: Tensor) -> torch.dtype:
+    """Return the type to search in: float32 at least, since Adam divides by less than half precision knows."""
+    return torch.promote_types(x.dtype, torch.float32)
