@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -29,8 +30,18 @@ BODY = (
     + cell("from IPython.display import display\ndisplay(Report())\nlen('abc')")
     + cell("import random\nprint(random.random())", ":tags: [nbval-ignore-output]\n")
     + cell("import matplotlib.pyplot as plt\nplt.plot([1, 2])\nplt.show()")
+    + cell("print('median  9.9 ± 0.3 of 10, robust 2.0% ± 0.5, others 4.0')\n'12.5 ± 0.3'")
 )
 Edit = Callable[[list], object]
+
+
+def measured(cells: list, old: str, new: str) -> None:
+    """Alter the printed text of the cell whose numbers carry tolerances."""
+    text = "".join(cells[6]["outputs"][0]["text"])
+    assert old in text
+    cells[6]["outputs"][0]["text"] = text.replace(old, new)
+
+
 ALTERED: dict[str, tuple[int, Edit]] = {
     "a printed number": (1, lambda cells: cells[1]["outputs"][0].update(text="accuracy 0.94\nrobust 0.02\n")),
     "a line more": (1, lambda cells: cells[1]["outputs"][0].update(text="accuracy 0.93\nrobust 0.02\n\n")),
@@ -41,11 +52,23 @@ ALTERED: dict[str, tuple[int, Edit]] = {
     "all outputs lost": (1, lambda cells: cells[1]["outputs"].clear()),
     "a picture lost": (5, lambda cells: cells[5]["outputs"].clear()),
     "not run": (1, lambda cells: cells[1].update(execution_count=None)),
+    "a number beyond its tolerance": (6, lambda cells: measured(cells, " 9.9 ±", "10.3 ±")),
+    "another number beyond its tolerance": (6, lambda cells: measured(cells, "2.0% ±", "2.6% ±")),
+    "a number without a tolerance": (6, lambda cells: measured(cells, "others 4.0", "others 4.1")),
+    "a tolerance": (6, lambda cells: measured(cells, "± 0.3 of", "± 0.9 of")),
+    "a unit": (6, lambda cells: measured(cells, "2.0% ±", "2.0 ±")),
+    "a word beside a measured number": (6, lambda cells: measured(cells, "median", "mean")),
+    "a measured repr": (6, lambda cells: cells[6]["outputs"][1]["data"].update({"text/plain": "'12.9 ± 0.3'"})),
     "code that raises": (3, lambda cells: cells[3].update(source="1 / 0")),
 }
 SAME: dict[str, Edit] = {
     "untouched": lambda cells: None,
     "an ignored output": lambda cells: cells[4]["outputs"][0].update(text="0.1\n"),
+    "numbers within their tolerance": lambda cells: (
+        measured(cells, " 9.9 ±", "10.2 ±"),
+        measured(cells, "2.0% ±", "1.5% ±"),
+        cells[6]["outputs"][1]["data"].update({"text/plain": "'12.2 ± 0.3'"}),
+    ),
     "a figure's size": lambda cells: cells[5]["outputs"][0]["data"].update(
         {"text/plain": "<Figure size 400x200 with 1 Axes>"}
     ),
@@ -61,6 +84,7 @@ def options() -> list[str]:
 def verdicts(tmp_path_factory) -> dict[str, set[int]]:
     """Return, for each copy of a small built notebook, the cells that nbval failed."""
     home = tmp_path_factory.mktemp("altered")
+    shutil.copy(lessons.HOME / "conftest.py", home)
     write(home, BODY)
     original = next(iter(lessons.build(home))).read_text(encoding="utf-8")
     copies = {}
