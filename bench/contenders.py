@@ -7,8 +7,8 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from cs329t_robust import attacks
-from cs329t_robust.attacks.captured import RECORDERS
-from cs329t_robust.bench import Captured, bare
+from cs329t_robust.attacks.engine.cuda_graph import RECORDERS
+from cs329t_robust.cli.bench import Captured, bare
 from cs329t_robust.threat import Linf
 
 from . import peers

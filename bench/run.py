@@ -13,9 +13,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from cs329t_robust import data
-from cs329t_robust.evaluation import predict
-from cs329t_robust.models import CHECKPOINTS, SmallCNN, cifar_resnet, load, mnist_classifier
+from cs329t_robust.data import datasets
+from cs329t_robust.evaluation.accuracy import predict
+from cs329t_robust.models.networks import CHECKPOINTS, SmallCNN, cifar_resnet, load, mnist_classifier
 
 from . import timing
 from .bars import Bar, bars
@@ -108,7 +108,7 @@ def load_models(names: list[str], robust_weights: Path) -> dict[str, nn.Module]:
 def images(name: str, model: nn.Module, n: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Return what a model is attacked on: digits, or noise in CIFAR's shape with the labels that the model gives it."""
     if name != "resnet":
-        x, y = data.mnist("test", n)
+        x, y = datasets.mnist("test", n)
         return x.to(device), y.to(device)
     print("the resnet model has random weights and sees noise: only its times mean something", file=sys.stderr)
     x = torch.rand(n, 3, 32, 32, generator=torch.Generator().manual_seed(0)).to(device)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from cs329t_robust.evaluation import check_member, predict
+from cs329t_robust.evaluation.accuracy import check_member, predict
 from cs329t_robust.threat import L2, Ball
 
 from .contenders import Race

@@ -1,42 +1,35 @@
 """The workbook's package: threats, attacks, training, measuring, drawing and checks for the Robustness lecture."""
 
+import sys
+from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-_HOME = {
-    "L0": "threat",
-    "L1": "threat",
-    "L2": "threat",
-    "Linf": "threat",
-    "Masked": "threat",
-    "Spatial": "threat",
-    "apgd": "attacks",
-    "apgd_t": "attacks",
-    "autoattack": "attacks",
-    "cw": "attacks",
-    "deepfool": "attacks",
-    "fab_t": "attacks",
-    "fgsm": "attacks",
-    "fmn": "attacks",
-    "penalty": "attacks",
-    "pgd": "attacks",
-    "physical": "attacks",
-    "place": "attacks.patches",
-    "sparse_rs": "attacks",
-    "spatial": "attacks",
-    "square": "attacks",
-    "train_patch": "attacks.patches",
-    "transfer": "attacks",
-    "Views": "attacks.views",
-    "share_seen_as": "attacks.physical",
-    "robust_accuracy": "evaluation",
-    "robustness_curve": "evaluation",
-    "accuracy": "evaluation",
-    "device": "runtime",
-    "set_threads": "runtime",
-}
+
+def lazily(package: str, homes: dict[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
+    """Return the `__getattr__`, `__dir__` and `__all__` of a package that imports each public name on first use.
+
+    Parameters
+    ----------
+    package : str
+        Its ``__name__``.
+    homes : dict of str to str
+        Each public name, and the module below the package that defines it.
+    """
+
+    def load(name: str) -> Any:
+        if name in homes:
+            return getattr(import_module(f".{homes[name]}", package), name)
+        raise AttributeError(f"module {package!r} has no attribute {name!r}")
+
+    def listed() -> list[str]:
+        return sorted({*vars(sys.modules[package]), *homes})
+
+    return load, listed, sorted(homes)
+
+
 __all__ = [
     "L0",
     "L1",
@@ -89,20 +82,42 @@ if TYPE_CHECKING:
         square,
         transfer,
     )
-    from .attacks.patches import place, train_patch
-    from .attacks.physical import share_seen_as
-    from .attacks.views import Views
-    from .evaluation import accuracy, robust_accuracy, robustness_curve
-    from .runtime import device, set_threads
+    from .attacks.physical.eot import share_seen_as
+    from .attacks.physical.patches import place, train_patch
+    from .attacks.physical.views import Views
+    from .evaluation.accuracy import accuracy, robust_accuracy, robustness_curve
+    from .runtime.hardware import device, set_threads
     from .threat import L0, L1, L2, Linf, Masked, Spatial
-
-
-def __getattr__(name: str) -> Any:
-    """Import a public name from its module on first use, so that `import cs329t_robust` stays instant."""
-    if name in _HOME:
-        return getattr(import_module(f".{_HOME[name]}", __name__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOME})
+_HOME = {
+    "L0": "threat",
+    "L1": "threat",
+    "L2": "threat",
+    "Linf": "threat",
+    "Masked": "threat",
+    "Spatial": "threat",
+    "apgd": "attacks",
+    "apgd_t": "attacks",
+    "autoattack": "attacks",
+    "cw": "attacks",
+    "deepfool": "attacks",
+    "fab_t": "attacks",
+    "fgsm": "attacks",
+    "fmn": "attacks",
+    "penalty": "attacks",
+    "pgd": "attacks",
+    "physical": "attacks",
+    "place": "attacks",
+    "sparse_rs": "attacks",
+    "spatial": "attacks",
+    "square": "attacks",
+    "train_patch": "attacks",
+    "transfer": "attacks",
+    "Views": "attacks",
+    "share_seen_as": "attacks",
+    "robust_accuracy": "evaluation",
+    "robustness_curve": "evaluation",
+    "accuracy": "evaluation",
+    "device": "runtime",
+    "set_threads": "runtime",
+}
+__getattr__, __dir__, _ = lazily(__name__, _HOME)

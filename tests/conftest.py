@@ -5,7 +5,8 @@ import torch
 from hypothesis import settings
 from torch import nn
 
-from cs329t_robust import data, models
+from cs329t_robust.data import datasets
+from cs329t_robust.models import networks
 
 torch.set_num_threads(1)
 settings.register_profile("workbook", deadline=None, derandomize=True, max_examples=60)
@@ -24,7 +25,7 @@ def linear():
         generator = draws(seed)
         pixels = shape[0] * shape[1] * shape[2]
         weight = torch.randn(classes, pixels, generator=generator, dtype=dtype) / pixels**0.5
-        model = models.LinearModel(weight, torch.randn(classes, generator=generator, dtype=dtype) / 10)
+        model = networks.LinearModel(weight, torch.randn(classes, generator=generator, dtype=dtype) / 10)
         x = 0.4 + 0.2 * torch.rand(n, *shape, generator=generator, dtype=dtype)
         return model, x, model(x).argmax(1)
 
@@ -69,8 +70,8 @@ def crooked():
 @pytest.fixture(scope="session")
 def digits():
     """The first 200 test digits and the shipped classifier."""
-    x, y = data.mnist("test", 200)
-    return models.mnist_classifier(), x, y
+    x, y = datasets.mnist("test", 200)
+    return networks.mnist_classifier(), x, y
 
 
 def snapshot(model):

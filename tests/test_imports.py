@@ -11,163 +11,126 @@ import cs329t_robust
 
 ROOT = Path(cs329t_robust.__file__).parent
 
-# From the top to the bottom; a module imports only from lower lines. Modules named in one inner tuple may not
-# import each other, except downwards as BESIDE allows.
-LAYERS = [
-    ("__main__",),
-    ("cli",),
-    ("scaffold",),
-    ("claims", "capstone", "generalization_command", "showpieces_command"),
-    ("bench", "doctor", "grading", "lessons", "lesson_source", "checkpoints", "sign_checkpoint", "dense_checkpoint"),
-    ("showpieces", "generalization"),
-    ("reproduce",),
-    ("checks",),
-    ("games",),
-    (
-        "widgets",
-        "explorer_html",
-        "plots",
-        "landscapes",
-        "patch_explorer",
-        "tradeoff_explorer",
-        "seeing_game",
-        "courier",
-        "curve_explorer",
-        "live_training",
-    ),
-    ("human_alignment",),
-    (
-        "ladders",
-        "recipes",
-        "theory",
-        "usefulness",
-        "explain",
-        "seeing_pictures",
-        "norm_table",
-        "semantics",
-        "smoothing",
-        "sanity",
-    ),
-    ("features",),
-    ("training", "evaluation", "bounds"),
-    ("training_state",),
-    ("attacks", "signs", "staircase", "perception"),
-    ("lending",),
-    ("contract",),
-    ("threat", "losses", "models", "data", "data_files", "photographs", "projections", "randomness", "runtime"),
-    ("processes", "progress", "accessories", "repository"),
+# From the ground up: a room imports only from rooms before it, so no two import each other.
+ROOMS = [
+    "losses",
+    "runtime",
+    "models",
+    "threat",
+    "contract",
+    "data",
+    "attacks",
+    "checks",
+    "evaluation",
+    "certification",
+    "perception",
+    "explanation",
+    "theory",
+    "training",
+    "features",
+    "checkpoints",
+    "plots",
+    "widgets",
+    "lessons",
+    "grading",
+    "capstone",
+    "claims",
+    "cli",
+    "__main__",
 ]
-BESIDE = {
-    ("grading", "lessons"),
-    ("grading", "lesson_source"),
-    ("lessons", "lesson_source"),
-    ("widgets", "explorer_html"),
-    ("landscapes", "plots"),
-    ("seeing_game", "courier"),
-    ("curve_explorer", "plots"),
-    ("live_training", "plots"),
-    ("threat", "randomness"),
-    ("threat", "projections"),
-    ("data", "data_files"),
-    ("data", "photographs"),
-    ("photographs", "data_files"),
-}
-HEIGHT = {name: len(LAYERS) - i for i, layer in enumerate(LAYERS) for name in layer}
-NEVER = {("training", "attacks"), ("evaluation", "attacks")}  # they are handed an attack
-# what draws, and who may import it at all; checks only display their reports
+HANDED_AN_ATTACK = {"training/fit.py", "training/state.py", "evaluation/accuracy.py"}  # these never import one
 DRAWING = {"matplotlib", "IPython", "ipywidgets", "anywidget"}
+# what draws, and with what; checks display their reports, and grading only splits cells with IPython's reader
 DRAWERS = {
     "plots": {"matplotlib", "IPython"},
-    "landscapes": {"matplotlib"},
-    "live_training": {"matplotlib", "IPython"},
-    "widgets": {"IPython", "ipywidgets", "anywidget"},
-    "seeing_game": {"IPython"},
-    "courier": {"anywidget"},
+    "widgets": {"matplotlib", "IPython", "ipywidgets", "anywidget"},
     "checks": {"IPython"},
-    "grading": {"IPython"},  # its reader of cells with magics, which draws nothing
+    "grading": {"IPython"},
 }
 
 
-def edges(source, path):
-    """Yield (top-level module of the package or of another, whether it is ours) for each import in `source`."""
-    depth = len(path.relative_to(ROOT).parts)  # 1 for a module, 2 for one inside a subpackage
+def imported(source, file):
+    """Yield what `source`, the text of `file` in the package, imports, as (a room or another package, is it ours)."""
+    package = ["cs329t_robust", *Path(file).parts[:-1]]
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            for alias in node.names:
-                parts = alias.name.split(".")
-                yield (parts[1], True) if parts[0] == "cs329t_robust" and parts[1:] else (parts[0], False)
+            names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            parts = (node.module or "").split(".") if node.module else []
-            if node.level == 0 and parts[0] != "cs329t_robust":
-                yield parts[0], False
-            elif node.level in (0, depth):
-                parts = parts[1:] if node.level == 0 else parts
-                for name in [parts[0]] if parts else [alias.name for alias in node.names]:
-                    yield name, True
-            elif node.level > depth:
-                yield "outside the package", True
-
-
-def climbs(source, path):
-    """Return every import in `source`, the text of module `path`, that goes up or draws where it must not."""
-    module = path.relative_to(ROOT).parts[0].removesuffix(".py")
-    found = []
-    for name, ours in edges(source, path):
-        if ours and name == "__version__":
+            up = package[: len(package) - node.level + 1] if node.level else []
+            base = ".".join([*up, *filter(None, [node.module])]) or "outside the package"
+            names = [f"{base}.{alias.name}" for alias in node.names] if base == "cs329t_robust" else [base]
+        else:
             continue
-        if ours:
-            down = name == module or HEIGHT.get(name, 99) < HEIGHT[module] or (module, name) in BESIDE
-            if not down or (module, name) in NEVER:
-                found.append(f"{module} imports {name}")
-        elif name in DRAWING - DRAWERS.get(module, set()):
-            found.append(f"{module} imports {name}")
+        for first, *rest in (name.split(".") for name in names):
+            yield (rest[0], True) if first == "cs329t_robust" and rest else (first, False)
+
+
+def climbs(source, file):
+    """Return every import in `source`, the text of `file`, that goes up or draws where it must not."""
+    room, found = Path(file).parts[0].removesuffix(".py"), []
+    for name, ours in imported(source, file):
+        if not ours:
+            wrong = name in DRAWING - DRAWERS.get(room, set()) or name == "outside the package"
+        elif name in ("__version__", "lazily"):
+            wrong = False  # what the package itself defines
+        else:
+            climbing = name not in ROOMS or ROOMS.index(name) > ROOMS.index(room)
+            wrong = climbing or (name == "attacks" and file in HANDED_AN_ATTACK)
+        found += [f"{file} imports {name}"] * wrong
     return found
 
 
-MODULES = [path for path in sorted(ROOT.rglob("*.py")) if path != ROOT / "__init__.py"]
+FILES = [path.relative_to(ROOT).as_posix() for path in sorted(ROOT.rglob("*.py")) if path != ROOT / "__init__.py"]
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_imports_go_down(path):
-    name = path.relative_to(ROOT).parts[0].removesuffix(".py")
-    assert name in HEIGHT, f"{name} has no place in LAYERS: give it one"
-    assert climbs(path.read_text(encoding="utf-8"), path) == []
+def test_the_root_holds_rooms_and_little_else():
+    found = {path.name for path in ROOT.iterdir() if path.name != "__pycache__"}
+    assert {name.removesuffix(".py") for name in found} == {*ROOMS, "__init__", "py.typed"}
+    assert {path.name for path in ROOT.glob("*.py")} == {"__init__.py", "__main__.py", "losses.py"}
+    assert all(ast.get_docstring(ast.parse(path.read_text("utf-8"))) for path in ROOT.glob("*/__init__.py"))
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_imports_go_down(file):
+    assert climbs((ROOT / file).read_text(encoding="utf-8"), file) == []
 
 
 @pytest.mark.parametrize(
-    ("module", "line"),
+    ("file", "line"),
     [
-        ("evaluation.py", "from .attacks import pgd"),
-        ("training.py", "from cs329t_robust.attacks.pgd import pgd"),
-        ("training.py", "def fit():\n    from .attacks import pgd"),
+        ("evaluation/accuracy.py", "from ..attacks import pgd"),
+        ("training/fit.py", "from cs329t_robust.attacks.pgd import pgd"),
+        ("training/state.py", "def fit():\n    from ..attacks import pgd"),
         ("threat/norms.py", "from ..contract import borrowed"),
-        ("randomness.py", "from .threat import Ball"),
-        ("models.py", "from . import data"),
-        ("attacks/pgd.py", "from ..evaluation import accuracy"),
+        ("runtime/randomness.py", "from ..threat import Ball"),
+        ("models/networks.py", "from .. import data"),
+        ("attacks/engine/shrinking.py", "from ...evaluation import accuracy"),
         ("attacks/pgd.py", "from .. import plots"),
-        ("plots.py", "import cs329t_robust.checks"),
+        ("plots/figures.py", "import cs329t_robust.lessons"),
+        ("lessons/cells.py", "from ..grading.submissions import Student"),
         ("losses.py", "import matplotlib.pyplot as plt"),
-        ("evaluation.py", "from IPython.display import display"),
-        ("plots.py", "import ipywidgets"),
-        ("evaluation.py", "from .nowhere import thing"),
+        ("evaluation/accuracy.py", "from IPython.display import display"),
+        ("plots/figures.py", "import ipywidgets"),
+        ("evaluation/accuracy.py", "from ..nowhere import thing"),
         ("attacks/pgd.py", "from ... import other"),
     ],
 )
-def test_a_climb_is_found(module, line):
-    assert climbs(line, ROOT / module)
+def test_a_climb_is_found(file, line):
+    assert climbs(line, file)
 
 
 @pytest.mark.parametrize(
-    ("module", "line"),
+    ("file", "line"),
     [
-        ("attacks/pgd.py", "from .gradient import input_gradient\nfrom ..threat import Ball"),
-        ("threat.py", "from .randomness import uniform_like"),
-        ("cli.py", "from . import __version__, lessons"),
-        ("plots.py", "import matplotlib\nfrom .evaluation import Curve"),
+        ("attacks/pgd.py", "from .engine.gradient import input_gradient\nfrom ..threat import Ball"),
+        ("threat/base.py", "from ..runtime.randomness import uniform_like"),
+        ("training/recipes.py", "from ..attacks import pgd"),
+        ("cli/main.py", "from .. import __version__, lessons"),
+        ("plots/figures.py", "import matplotlib\nfrom ..evaluation import Curve"),
     ],
 )
-def test_a_descent_is_not(module, line):
-    assert not climbs(line, ROOT / module)
+def test_a_descent_is_not(file, line):
+    assert not climbs(line, file)
 
 
 def fresh(code):

@@ -12,7 +12,7 @@ from bs4 import BeautifulSoup, Tag
 from nbconvert import HTMLExporter
 from pygments.formatters import HtmlFormatter
 
-from cs329t_robust import repository as online
+from cs329t_robust.lessons import repository as online
 from website.links import broken, name_headings, rewrite
 from website.sources import NAME, REPOSITORY, Page, SiteError, pages, place
 

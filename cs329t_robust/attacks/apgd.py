@@ -3,12 +3,12 @@
 import torch
 from torch import Tensor
 
-from ..contract import Loss, Model, check_count, check_inputs, check_number
-from ..lending import borrowed
+from ..contract.borrowing import borrowed
+from ..contract.inputs import Loss, Model, check_count, check_inputs, check_number
 from ..losses import cross_entropy, targeted_dlr
 from ..threat import Threat
-from .climbs import climb
-from .rows import batched, rivals_at
+from .apgd_climb import climb
+from .engine.shrinking import batched, rivals_at
 
 
 @batched

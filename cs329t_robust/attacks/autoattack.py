@@ -6,14 +6,14 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from ..contract import Model, check_count, check_finite, check_inputs, check_logits
-from ..lending import borrowed, full_precision
+from ..contract.borrowing import borrowed, full_precision
+from ..contract.inputs import Model, check_count, check_finite, check_inputs, check_logits
 from ..losses import unsaturated
-from ..progress import section
+from ..runtime.progress_bar import section
 from ..threat import L1, L2, Linf, Masked, Threat
 from .apgd import apgd, apgd_t
+from .engine.shrinking import batched
 from .fab import fab_t
-from .rows import batched
 from .square import square
 
 Stage = Callable[..., Tensor]

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..contract import Model, check_count, check_finite, check_inputs, check_logits, check_number
-from ..lending import borrowed, full_precision
-from ..projections import onto_hyperplane
+from ..contract.borrowing import borrowed, full_precision
+from ..contract.inputs import Model, check_count, check_finite, check_inputs, check_logits, check_number
 from ..threat import rowwise, unit
-from .gradient import logits_of, slope
+from ..threat.projections import onto_hyperplane
+from .engine.gradient import logits_of, slope
+from .engine.shrinking import batched, looking, rivals, select, worth_leaving
 from .nearest import BALLS, Nearest, across, clearance
-from .rows import batched, looking, rivals, select, worth_leaving
 
 ENOUGH = 0.999  # share of a gap that a step has to close, for rounding
 PATIENCE = 25  # steps after which a search must be stuck where the box cuts its steps short

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..contract import Model, check_count, check_finite, check_inputs
-from ..lending import borrowed, full_precision
+from ..contract.borrowing import borrowed, full_precision
+from ..contract.inputs import Model, check_count, check_finite, check_inputs
 from ..losses import targeted_margin
-from ..progress import tick
-from ..projections import onto_hyperplane
-from ..randomness import ImageRandom
+from ..runtime.progress_bar import tick
+from ..runtime.randomness import ImageRandom
 from ..threat import L1, L2, Linf, Threat, rowwise
-from .captured import Repeated, gradients
-from .rows import batched, first_rows, rivals_at, select, worth_leaving
+from ..threat.projections import onto_hyperplane
+from .engine.cuda_graph import Repeated, gradients
+from .engine.shrinking import batched, first_rows, rivals_at, select, worth_leaving
 
 PULL, OVERSHOOT, BACK, BISECTIONS = 0.1, 1.05, 0.9, 3  # alpha_max, eta, beta and the final search of the paper
 

@@ -2,12 +2,12 @@
 
 from torch import Tensor
 
-from ..contract import Loss, Model, check_finite, check_inputs
-from ..lending import borrowed
+from ..contract.borrowing import borrowed
+from ..contract.inputs import Loss, Model, check_finite, check_inputs
 from ..losses import cross_entropy
 from ..threat import Threat
-from .gradient import input_gradient
-from .rows import batched
+from .engine.gradient import input_gradient
+from .engine.shrinking import batched
 
 
 @batched

@@ -5,16 +5,16 @@ import math
 import torch
 from torch import Tensor
 
-from ..contract import Model, check_count, check_finite, check_inputs, check_number
-from ..lending import borrowed, full_precision
+from ..contract.borrowing import borrowed, full_precision
+from ..contract.inputs import Model, check_count, check_finite, check_inputs, check_number
 from ..losses import cross_entropy, margin
-from ..progress import tick
+from ..runtime.progress_bar import tick
 from ..threat import rowwise, unit
-from .captured import gradients
 from .deepfool import to_nearest_boundary
-from .gradient import logits_of
+from .engine.cuda_graph import gradients
+from .engine.gradient import logits_of
+from .engine.shrinking import batched, broken
 from .nearest import BALLS, Nearest, across
-from .rows import batched, broken
 
 START = {"L2": 1.0, "Linf": 0.1, "L1": 5.0, "L0": 5.0}  # first radii
 STEP = {"L2": 3.0, "Linf": 1.0, "L1": 2.0, "L0": 2.0}

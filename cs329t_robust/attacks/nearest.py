@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor
 
-from ..contract import Model
+from ..contract.inputs import Model
 from ..losses import bounded, margin, past
 from ..threat import L0, L1, L2, Ball, Linf, rowwise
-from .gradient import logits_of
+from .engine.gradient import logits_of
 
 BALLS = {"L2": L2, "Linf": Linf, "L1": L1, "L0": L0}  # what is to be small
 CLEAR = 32  # by how many roundings of the two logits a boundary must be crossed, so that another batch cannot undo it

@@ -6,14 +6,14 @@ from numbers import Real
 import torch
 from torch import Tensor
 
-from ..contract import Loss, Model, check_count, check_finite, check_inputs, check_number
-from ..lending import borrowed, full_precision
+from ..contract.borrowing import borrowed, full_precision
+from ..contract.inputs import Loss, Model, check_count, check_finite, check_inputs, check_number
 from ..losses import past, squared_penalty
-from ..progress import section, tick
+from ..runtime.progress_bar import section, tick
 from ..threat import L2, rowwise
-from .captured import gradients
+from .engine.cuda_graph import gradients
+from .engine.shrinking import batched, broken
 from .nearest import Nearest
-from .rows import batched, broken
 
 LARGEST = 1e10  # c, as in the authors' code
 LAST_STEP = 0.1  # share of the learning rate with which a search for c ends

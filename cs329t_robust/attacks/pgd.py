@@ -5,14 +5,23 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ..contract import Loss, Model, check_count, check_finite, check_inputs, check_logits, check_losses, check_number
-from ..lending import borrowed, full_precision
+from ..contract.borrowing import borrowed, full_precision
+from ..contract.inputs import (
+    Loss,
+    Model,
+    check_count,
+    check_finite,
+    check_inputs,
+    check_logits,
+    check_losses,
+    check_number,
+)
 from ..losses import cross_entropy
-from ..progress import section, tick
-from ..randomness import ImageRandom
+from ..runtime.progress_bar import section, tick
+from ..runtime.randomness import ImageRandom
 from ..threat import Threat, rowwise
-from .captured import gradients
-from .rows import batched, broken, confirmed, looking, select, worth_leaving
+from .engine.cuda_graph import gradients
+from .engine.shrinking import batched, broken, confirmed, looking, select, worth_leaving
 
 
 @dataclass

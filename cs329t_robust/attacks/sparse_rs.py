@@ -5,13 +5,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..contract import Model, check_count, check_finite, check_inputs, check_number
-from ..lending import borrowed
-from ..progress import tick
-from ..randomness import ImageRandom
+from ..contract.borrowing import borrowed
+from ..contract.inputs import Model, check_count, check_finite, check_inputs, check_number
+from ..runtime.progress_bar import tick
+from ..runtime.randomness import ImageRandom
 from ..threat import L0, Masked, Threat, allowed_places, radii, rowwise
-from .queries import check_lead, confirmed_lead, lead, leads
-from .rows import batched, looking, select, worth_leaving
+from .engine.queries import check_lead, confirmed_lead, lead, leads
+from .engine.shrinking import batched, looking, select, worth_leaving
 
 # After so many of 10,000 queries the share of moved pixels falls: to a half, a quarter, a fifth, … of what it was.
 MARKS = (0, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)

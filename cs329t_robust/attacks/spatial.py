@@ -3,12 +3,12 @@
 import torch
 from torch import Tensor
 
-from ..contract import Loss, Model, check_count, check_finite, check_inputs, check_logits, check_losses
-from ..lending import borrowed, full_precision
+from ..contract.borrowing import borrowed, full_precision
+from ..contract.inputs import Loss, Model, check_count, check_finite, check_inputs, check_logits, check_losses
 from ..losses import cross_entropy
-from ..randomness import ImageRandom
+from ..runtime.randomness import ImageRandom
 from ..threat import Spatial, rowwise, warp
-from .rows import batched, broken, images_at_once
+from .engine.shrinking import batched, broken, images_at_once
 
 
 @batched

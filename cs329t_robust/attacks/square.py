@@ -6,13 +6,13 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from ..contract import Model, check_count, check_finite, check_inputs, check_number
-from ..lending import borrowed
-from ..progress import tick
-from ..randomness import ImageRandom
+from ..contract.borrowing import borrowed
+from ..contract.inputs import Model, check_count, check_finite, check_inputs, check_number
+from ..runtime.progress_bar import tick
+from ..runtime.randomness import ImageRandom
 from ..threat import L1, L2, Linf, Masked, Threat, allowed_places, per_image, rowwise
-from .queries import check_lead, confirmed_lead, lead, leads
-from .rows import batched, looking, select, worth_leaving
+from .engine.queries import check_lead, confirmed_lead, lead, leads
+from .engine.shrinking import batched, looking, select, worth_leaving
 
 LOOKS = [250 * 2**k for k in range(16)]
 FADE = 1.25  # read off 1096 digits of two robust models, of which 33 fall to Square: this gives up two of them

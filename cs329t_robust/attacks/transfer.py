@@ -5,12 +5,12 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from ..contract import Model, check_finite, check_inputs
-from ..lending import borrowed, full_precision
+from ..contract.borrowing import borrowed, full_precision
+from ..contract.inputs import Model, check_finite, check_inputs
 from ..threat import Threat, rowwise
+from .engine.queries import lead
+from .engine.shrinking import batched
 from .pgd import pgd
-from .queries import lead
-from .rows import batched
 
 
 @batched

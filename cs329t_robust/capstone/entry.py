@@ -7,8 +7,8 @@ from pathlib import Path
 
 from torch import nn
 
-from ..grading.mother import Mother, SandboxError
-from ..grading.remote import Lost, RemoteFunction, rebuilt
+from ..grading.sandbox.launcher import Mother, SandboxError
+from ..grading.sandbox.remote_function import Lost, RemoteFunction, rebuilt
 from . import tracks
 from .tracks import IMAGES, Refused, Score
 

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from ..attacks import autoattack
-from ..contract import check_count
-from ..data import mnist
-from ..evaluation import accuracy, check_member, predict, robust_accuracy, wilson
-from ..models import SmallCNN, load, mnist_classifier
+from ..contract.inputs import check_count
+from ..data.datasets import mnist
+from ..evaluation.accuracy import accuracy, check_member, predict, robust_accuracy, wilson
+from ..models.networks import SmallCNN, load, mnist_classifier
 from ..threat import Linf
 
 EPS = 0.2  # of the two attack tracks

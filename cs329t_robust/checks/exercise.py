@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .answers import WrongType, agree, checked, constant_factor, frozen
-from .conduct import Conduct, explain_exception, observed
+from .agreement import WrongType, agree, checked, constant_factor, frozen
 from .mistakes import Function, Known, Mistake, Parts
 from .report import Outcome, Report
+from .side_effects import Conduct, explain_exception, observed
 
 MANNERS = "leaves its arguments and the model as they were"
 UNSTEADY = (

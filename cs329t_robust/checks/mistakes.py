@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from .answers import agree, clipped, frozen
+from .agreement import agree, clipped, frozen
 
 Function = Callable[..., Any]
 RAISED = (RuntimeError, TypeError, ValueError, LookupError, AttributeError)  # what a known mistake may raise

@@ -12,7 +12,7 @@ from pkgutil import iter_modules
 import numpy as np
 from torch import Tensor
 
-from ..evaluation import wilson
+from ..evaluation.accuracy import wilson
 
 RESAMPLES = 2000
 

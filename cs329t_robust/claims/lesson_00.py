@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from ..attacks import pgd
-from ..contract import Model
-from ..data import mnist
-from ..evaluation import robust_accuracy
-from ..models import mnist_classifier
+from ..contract.inputs import Model
+from ..data.datasets import mnist
+from ..evaluation.accuracy import robust_accuracy
+from ..models.networks import mnist_classifier
 from ..threat import Linf, Threat
 from .ledger import Claim, Finding, share
 

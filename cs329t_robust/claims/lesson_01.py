@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from ..attacks import fgsm, pgd
-from ..data import photos
-from ..models import imagenet_classes, imagenet_classifier
+from ..data.datasets import photos
+from ..models.networks import imagenet_classes, imagenet_classifier
 from ..threat import Linf
 from .ledger import Claim, Finding, median, share
 

@@ -1,7 +1,7 @@
 """What lesson 02 claims: what the attacks optimise, how well, and how near the nearest adversarial example is."""
 
 from .ledger import Claim
-from .optimisation import (
+from .lesson_02_measures import (
     both_pull,
     climbs_higher,
     entropy_reach,

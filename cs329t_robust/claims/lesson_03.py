@@ -1,8 +1,7 @@
 """What lesson 03 claims: glasses, tape, patches and poses, in views they never met and beside their controls."""
 
 from .ledger import Claim
-from .poses import augmented_worst, average_pose, worst_of_five, worst_pose
-from .things import (
+from .lesson_03_objects import (
     glasses,
     large_patch,
     moving_glasses,
@@ -13,6 +12,7 @@ from .things import (
     still_glasses,
     tape,
 )
+from .lesson_03_poses import augmented_worst, average_pose, worst_of_five, worst_pose
 
 CLAIMS = (
     Claim(

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 from ..attacks import sparse_rs
-from ..contract import Model
-from ..evaluation import predict
-from ..games import DIGIT_EPS
-from ..models import CHECKPOINTS, SmallCNN, load, mnist_classifier
-from ..norm_table import (
+from ..contract.inputs import Model
+from ..evaluation.accuracy import predict
+from ..models.networks import CHECKPOINTS, SmallCNN, load, mnist_classifier
+from ..perception.distances import l0, l2
+from ..perception.norm_table import (
     NEAREST,
     NORMS,
     SAME,
@@ -22,10 +22,10 @@ from ..norm_table import (
     pairs,
     radius_of_half,
 )
-from ..perception import l0, l2
-from ..semantics import meaningless, neighbours_say, redrawn
-from ..staircase import Observer, Staircase
+from ..perception.semantics import meaningless, neighbours_say, redrawn
+from ..perception.staircase import Observer, Staircase
 from ..threat import L0
+from ..widgets.seeing_game_presets import DIGIT_EPS
 from .ledger import Claim, Finding, median, share
 
 PAIRS = (

@@ -5,12 +5,12 @@ from functools import cache, partial
 import torch
 
 from ..attacks import fgsm, pgd, spatial
-from ..data import mnist
-from ..evaluation import Accuracy, accuracy, robust_accuracy
+from ..data.datasets import mnist
+from ..evaluation.accuracy import Accuracy, accuracy, robust_accuracy
 from ..losses import cross_entropy
-from ..models import SmallCNN, mnist_classifier
-from ..recipes import RECIPES, noise
+from ..models.networks import SmallCNN, mnist_classifier
 from ..threat import Linf, Spatial, Threat
+from ..training.recipes import RECIPES, noise
 from .ledger import Claim, Finding, share
 
 N = 500

@@ -1,7 +1,7 @@
 """What lesson 06 claims: hidden gradients are no defence, and certificates bound from the other side."""
 
 from .ledger import Claim
-from .measuring import alarms, below, black_box, defence, ensemble, loose, ordered, repaired, trained
+from .lesson_06_measures import alarms, below, black_box, defence, ensemble, loose, ordered, repaired, trained
 
 CLAIMS = (
     Claim(

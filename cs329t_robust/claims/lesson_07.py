@@ -5,9 +5,9 @@ from functools import cache
 import torch
 from torch import Tensor, nn
 
-from .. import generalization
-from ..data import mnist
-from ..evaluation import accuracy
+from ..checkpoints import generalization
+from ..data.datasets import mnist
+from ..evaluation.accuracy import accuracy
 from ..theory import BernoulliModel, GaussianModel, StrongWeak, adversarial_training, fit_exponent, mean_of
 from .ledger import Claim, Finding, share
 

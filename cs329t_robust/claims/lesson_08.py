@@ -6,13 +6,13 @@ from functools import cache
 import torch
 from torch import Tensor, nn
 
-from ..data import mnist
-from ..evaluation import accuracy
-from ..features import Relabelled, non_robust_dataset
-from ..models import mnist_classifier
-from ..reproduce.ilyas import learn, rebuilt, robust, robust_features, sources
-from ..reproduce.settings import DIGITS, ball
-from ..usefulness import leakage, robust_usefulness, standardised
+from ..data.datasets import mnist
+from ..evaluation.accuracy import accuracy
+from ..features.feature_datasets import Relabelled, non_robust_dataset
+from ..features.ilyas import learn, rebuilt, robust, robust_features, sources
+from ..features.ilyas_settings import DIGITS, ball
+from ..features.usefulness import leakage, robust_usefulness, standardised
+from ..models.networks import mnist_classifier
 from .ledger import Claim, Finding, mean, share
 
 SEEDS = (1, 2, 3, 4)

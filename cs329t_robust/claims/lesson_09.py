@@ -5,9 +5,9 @@ from functools import cache
 import torch
 from torch import Tensor, nn
 
-from .. import explain, human_alignment
-from ..data import mnist
-from ..models import SmallCNN
+from ..data.datasets import mnist
+from ..explanation import alignment, attributions
+from ..models.networks import SmallCNN
 from ..threat import Linf
 from .ledger import Claim, Finding, mean, share
 
@@ -25,19 +25,21 @@ def digits() -> tuple[Tensor, Tensor]:
 @cache
 def network(name: str) -> nn.Module:
     """Return one of the shipped networks, loaded once."""
-    return human_alignment.digit_models([name])[name]
+    return alignment.digit_models([name])[name]
 
 
 @cache
-def standing(name: str) -> human_alignment.Standing:
+def standing(name: str) -> alignment.Standing:
     """Return robustness and alignment of one network, as the lesson's map has them."""
-    return human_alignment.standing(network(name), *digits())
+    return alignment.standing(network(name), *digits())
 
 
 def gradients_along_x() -> Finding:
     """Compare the gradient's cosine with the picture, trained against L2 attacks and as usual, image by image."""
     x, y = digits()
-    robust, usual = (explain.alignment(explain.saliency(network(name), x, y), x) for name in ("PGD L2", "standard"))
+    robust, usual = (
+        attributions.alignment(attributions.saliency(network(name), x, y), x) for name in ("PGD L2", "standard")
+    )
     ahead = int((robust > usual).sum())
     return share(
         ahead, len(x), "test digits", setting=f"{DIGITS}; |cosine| of saliency and picture, PGD L2 above standard",
@@ -84,9 +86,9 @@ def fragile() -> Finding:
     """Turn the standard network's saliency while its prediction stays."""
     x, y = (part[:FEW] for part in digits())
     net = network("standard")
-    before, fake = explain.saliency(net, x, y), explain.forge(net, x, y, threat=Linf(0.05))
-    turned = explain.similarity(before, explain.saliency(net, fake, y))
-    control = human_alignment.forged(net, x, y, Linf(0.05)).noisy
+    before, fake = attributions.saliency(net, x, y), attributions.forge(net, x, y, threat=Linf(0.05))
+    turned = attributions.similarity(before, attributions.saliency(net, fake, y))
+    control = alignment.forged(net, x, y, Linf(0.05)).noisy
     with torch.no_grad():
         kept = bool((net(fake).argmax(1) == net(x).argmax(1)).all())
     return mean(
@@ -100,11 +102,11 @@ def fragile() -> Finding:
 def blind_measure() -> Finding:
     """Measure integrated gradients of an untrained network on the ink."""
     x, y = digits()
-    on_ink = explain.on_object(explain.integrated_gradients(SmallCNN(seed=1).eval(), x, y), x)
+    on_ink = attributions.on_object(attributions.integrated_gradients(SmallCNN(seed=1).eval(), x, y), x)
     return mean(
         on_ink, "test digits", setting="a SmallCNN with random weights; integrated gradients from black, 32 points",
         holds=on_ink.mean().item() > 0.95,
-        note=f"the ink and its rim cover {explain.object_area(x).mean():.2f} of the picture",
+        note=f"the ink and its rim cover {attributions.object_area(x).mean():.2f} of the picture",
     )  # fmt: skip
 
 

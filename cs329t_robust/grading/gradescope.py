@@ -5,7 +5,7 @@ import secrets
 import zipfile
 from pathlib import Path
 
-from .answers import Pristine
+from ..lessons.student_answers import Pristine
 from .assignment import Assignment, AssignmentError
 from .release import ROOT
 
@@ -44,7 +44,7 @@ chmod go-rwx "$SOURCE/cs329t_robust/checks" "$SOURCE/lessons" "$SOURCE/secret" "
 mkdir -p "$BASE/results" "$BASE/graded"
 chmod go-rwx "$BASE/submission" "$BASE/results" "$BASE/graded"
 cd "$SOURCE"
-"$BASE/venv/bin/python" -m cs329t_robust.cli grade "$BASE/submission" --single --out "$BASE/graded" \\
+"$BASE/venv/bin/python" -m cs329t_robust grade "$BASE/submission" --single --out "$BASE/graded" \\
     --assignment assignment.toml --seed "$(cat secret)" --timeout TIMEOUT --memory MEMORY
 if ! cp "$BASE/graded/students/submission/results.json" "$BASE/results/results.json"; then
     echo '{"score": 0, "output": "The grader failed on this submission. Tell your instructor: this is no verdict."}' \\

@@ -18,13 +18,13 @@ from traceback import format_exc
 import torch
 
 from .. import __version__, checks
-from ..checks.conduct import explain_exception
 from ..checks.report import Report
-from .answers import Answer, Handed, Pristine
-from .mother import Mother, SandboxError
-from .remote import Lost, RemoteFunction, rebuilt
+from ..checks.side_effects import explain_exception
+from ..lessons.student_answers import Answer, Handed, Pristine
+from .sandbox.launcher import Mother, SandboxError
+from .sandbox.protocol import Channel, Opaque
+from .sandbox.remote_function import Lost, RemoteFunction, rebuilt
 from .submissions import opened
-from .wire import Channel, Opaque
 
 TRIES = 50  # seeds to look for one at which the reference earns every point
 
@@ -131,7 +131,8 @@ class Judge:
     def records(self, task: dict) -> Iterator[dict]:
         """Yield the records of one student: one for each exercise, then one for the rest."""
         name = task["student"]
-        handed = Handed(opened(name, [Path(path) for path in task["paths"]]), self.pristine)
+        student = opened(name, [Path(path) for path in task["paths"]])
+        handed = Handed(student.files, self.pristine, student.problems)
         for exercise in self.exercises:
             answer = handed.answer(exercise)
             key = self._key(exercise, answer)

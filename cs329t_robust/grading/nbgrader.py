@@ -6,8 +6,9 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
-from .. import checks, lessons
-from ..lesson_source import BEGIN, read_source
+from .. import checks
+from ..lessons import build
+from ..lessons.source import BEGIN, read_source
 from .assignment import Assignment, AssignmentError
 from .judge import hidden_seed
 
@@ -46,9 +47,9 @@ def instructor_version(assignment: Assignment, out: Path, secret: str | None = N
     secret = secret or secrets.token_hex(16)
     written = []
     for lesson in assignment.lessons:
-        (source,) = lessons.sources(only=lesson)
+        (source,) = build.sources(only=lesson)
         seeds = {e.id: hidden_seed(secret, e) for e in checks.lesson(lesson).exercises.values()}
-        notebook = lessons.render(source, solved=False)
+        notebook = build.render(source, solved=False)
         notebook.cells = _labelled(read_source(source), assignment, seeds)
         written.append(out / f"{source.stem}.ipynb")
         nbformat.write(notebook, written[-1])

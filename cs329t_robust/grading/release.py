@@ -3,8 +3,8 @@
 import shutil
 from pathlib import Path
 
-from .. import lessons
-from .answers import Pristine
+from ..lessons import build
+from ..lessons.student_answers import Pristine
 from .assignment import Assignment, AssignmentError
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -65,9 +65,9 @@ def release(assignment: Assignment, out: Path, source: Path | None = None, secon
     missing = [name for name in ("lessons/source", "data", *FILES, *CHANGED) if not (ROOT / name).exists()]
     if missing:
         raise AssignmentError(f"expected a checkout of the workbook in {ROOT}, found no {', '.join(missing)}")
-    stale = [text for lesson in assignment.lessons for text in lessons.check(only=lesson)]
+    stale = [text for lesson in assignment.lessons for text in build.check(only=lesson)]
     if stale:
-        raise lessons.LessonError(f"the notebooks are not what their sources make ({stale[0]}); run: cs329t lessons")
+        raise build.LessonError(f"the notebooks are not what their sources make ({stale[0]}); run: cs329t lessons")
     pristine = [Pristine(lesson) for lesson in assignment.lessons]
     written = []
     (out / "lessons").mkdir(parents=True)

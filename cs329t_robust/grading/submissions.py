@@ -1,50 +1,19 @@
-"""Find the students' notebooks in a folder of folders, zips and loose files, and read them however damaged."""
+"""Find the students' notebooks in a folder of folders, zips and loose files."""
 
-import json
 import re
 import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
-NOTEBOOK_LIMIT = 256 << 20  # bytes of one notebook; pictures and printed text make them large
+from ..lessons.cells import UNREADABLE, File
+
 FILES = 2000  # in one submission
-UNREADABLE = (OSError, zipfile.BadZipFile, NotImplementedError, ValueError)
 CANVAS = re.compile(r"(?P<who>[^_]+)_(?:LATE_)?\d+_\d+_(?P<file>.+)")  # how Canvas names what it hands out
 
 
 class SubmissionError(ValueError):
-    """A file of a submission cannot be used; the message says why, for the student and the instructor."""
-
-
-@dataclass(frozen=True)
-class File:
-    """One notebook of a student: a file, or a member of a zip."""
-
-    label: str
-    path: Path
-    member: str | None = None
-
-    def read(self) -> bytes:
-        """Return the notebook's bytes, or raise SubmissionError."""
-        try:
-            if self.member is None:
-                size = self.path.stat().st_size
-                return self._within_limit(size) and self.path.read_bytes()
-            with zipfile.ZipFile(self.path) as archive, archive.open(self.member) as file:
-                content = file.read(NOTEBOOK_LIMIT + 1)  # what the zip says of its size need not be true
-                return self._within_limit(len(content)) and content
-        except SubmissionError:
-            raise
-        except (*UNREADABLE, RuntimeError, EOFError, zlib.error) as error:
-            raise SubmissionError(f"{self.label}: cannot be read ({error})") from error
-
-    def _within_limit(self, size: int) -> bool:
-        if size > NOTEBOOK_LIMIT:
-            raise SubmissionError(f"{self.label}: expected a notebook of at most {NOTEBOOK_LIMIT >> 20} MB, got more")
-        return True
+    """A folder of submissions cannot be used; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -55,17 +24,6 @@ class Student:
     paths: tuple[Path, ...]
     files: tuple[File, ...] = ()
     problems: tuple[str, ...] = ()
-
-
-@dataclass
-class Cell:
-    """One cell, reduced to what grading looks at."""
-
-    kind: str
-    id: str
-    exercise: str
-    role: str
-    source: str
 
 
 def students(root: Path) -> list[Student]:
@@ -106,37 +64,6 @@ def opened(name: str, paths: list[Path]) -> Student:
     return Student(name, tuple(paths), tuple(files[:FILES]), tuple(problems))
 
 
-def read_cells(file: File) -> tuple[str, list[Cell]]:
-    """Return a notebook's lesson ("" where nothing says it) and its cells.
-
-    Raises
-    ------
-    SubmissionError
-        If the file is no notebook.
-    """
-    notebook, cells = _load(file)
-    lesson = _get(notebook, "metadata", "cs329t", "lesson")
-    return (lesson if isinstance(lesson, str) else ""), [cell_of(cell) for cell in cells]
-
-
-def raw_cells(file: File) -> list[dict]:
-    """Return a notebook's cells as they are in the file, or raise SubmissionError."""
-    return _load(file)[1]
-
-
-def _load(file: File) -> tuple[dict, list[dict]]:
-    content = file.read()
-    try:
-        notebook = json.loads(content.decode("utf-8-sig"))
-    except (ValueError, RecursionError) as error:
-        reason = str(error).splitlines()[0]
-        raise SubmissionError(f"{file.label}: is no notebook, or a damaged one ({reason})") from error
-    cells = _cells(notebook)
-    if cells is None:
-        raise SubmissionError(f"{file.label}: is JSON, but no notebook: it has no list of cells")
-    return notebook, [cell for cell in cells if isinstance(cell, dict)]
-
-
 def _notebooks(path: Path) -> Iterator[File]:
     if path.suffix.lower() == ".ipynb" and path.is_file():
         yield File(path.name, path)
@@ -160,32 +87,3 @@ def _members(path: Path) -> Iterator[File]:
 
 def _is_clutter(name: str) -> bool:
     return any(part in ("__MACOSX", ".ipynb_checkpoints") or part.startswith("._") for part in name.split("/"))
-
-
-def _cells(notebook: Any) -> list | None:
-    found = _get(notebook, "cells")
-    if found is None:
-        sheets = _get(notebook, "worksheets")  # notebook format 3
-        found = _get(sheets[0], "cells") if isinstance(sheets, list) and sheets else None
-    return found if isinstance(found, list) else None
-
-
-def cell_of(cell: dict) -> Cell:
-    """Return what grading looks at of a cell in a file."""
-    label = _get(cell, "metadata", "cs329t")
-    exercise, role = (_get(label, name) for name in ("exercise", "role"))
-    source = cell.get("source", cell.get("input", ""))
-    text = "".join(part for part in source if isinstance(part, str)) if isinstance(source, list) else source
-    return Cell(
-        str(cell.get("cell_type")),
-        str(cell.get("id", "")),
-        exercise if isinstance(exercise, str) else "",
-        role if isinstance(role, str) else "",
-        text if isinstance(text, str) else "",
-    )
-
-
-def _get(value: Any, *names: str) -> Any:
-    for name in names:
-        value = value.get(name) if isinstance(value, dict) else None
-    return value

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..contract import check_count
+from ..contract.inputs import check_count
 from .estimates import Estimate, check_number, check_weights, normal_cdf, share_of, smallest
 
 

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..contract import check_count
-from ..evaluation import wilson
+from ..contract.inputs import check_count
+from ..evaluation.accuracy import wilson
 
 
 class Estimate(NamedTuple):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..contract import check_count
+from ..contract.inputs import check_count
 from .estimates import Estimate, check_number, check_weights, mean_of, normal_cdf, smallest
 
 AT_ONCE = 1 << 22  # numbers drawn at a time

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..contract import check_count
+from ..contract.inputs import check_count
 from .estimates import check_number, check_weights, normal_cdf
 
 

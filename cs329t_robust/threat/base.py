@@ -10,7 +10,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from ..randomness import ImageRandom
+from ..runtime.randomness import ImageRandom
 
 Generator = torch.Generator | ImageRandom
 

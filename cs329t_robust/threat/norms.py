@@ -9,9 +9,9 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from ..projections import greedy, onto_l1
-from ..randomness import normal_like, uniform_like
+from ..runtime.randomness import normal_like, uniform_like
 from .base import Generator, Threat, is_number, per_image, radii, rowwise, unit
+from .projections import greedy, onto_l1
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..randomness import uniform_like
+from ..runtime.randomness import uniform_like
 from .base import Generator, Threat, is_number, rowwise
 
 MOST_SHIFTS = 31  # tried in each direction: where more would be needed, the picture has left its frame

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from cs329t_robust.curve_explorer import CurveExplorer
-from cs329t_robust.evaluation import Accuracy, Curve
+from cs329t_robust.evaluation.accuracy import Accuracy, Curve
+from cs329t_robust.widgets.curve_explorer import CurveExplorer
 
 pytestmark = pytest.mark.browser
 

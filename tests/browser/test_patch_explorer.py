@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from cs329t_robust.patch_explorer import PatchExplorer
+from cs329t_robust.widgets.patch_explorer import PatchExplorer
 
 pytestmark = pytest.mark.browser
 

@@ -11,12 +11,12 @@ import pytest
 import torch
 from playwright.sync_api import expect
 
-from cs329t_robust.seeing_game import SeeingGame
-from cs329t_robust.staircase import Observer, Staircase
+from cs329t_robust.perception.staircase import Observer, Staircase
+from cs329t_robust.widgets.seeing_game import SeeingGame
 
 from .conftest import notebook
 from .explorer_page import contrasts
-from .test_explorer import open_notebook, run_cell
+from .test_epsilon_explorer import open_notebook, run_cell
 
 pytestmark = pytest.mark.browser
 
@@ -26,7 +26,7 @@ STATE = "document.querySelector('.cs329t-game')?.game?.state"
 # a small game: three norms on random pictures, short ladders, no blank
 GAME_CELL = """\
 import torch
-from cs329t_robust.seeing_game import SeeingGame
+from cs329t_robust.widgets import SeeingGame
 
 draws = torch.Generator().manual_seed(0)
 x = torch.rand(2, 3, 16, 16, generator=draws)

@@ -12,8 +12,9 @@ import pytest
 from bs4 import BeautifulSoup
 from playwright.sync_api import expect
 
-from cs329t_robust import checks, lessons
-from cs329t_robust.lesson_source import read_source, solution_regions
+from cs329t_robust import checks
+from cs329t_robust.lessons import build
+from cs329t_robust.lessons.source import read_source, solution_regions
 from website import build as builder
 from website.links import broken
 from website.sources import SiteError
@@ -22,7 +23,7 @@ from .explorer_page import flip_level, live, slider, verdict
 
 pytestmark = pytest.mark.browser
 WIDTHS = {"desktop": (1280, 900), "phone": (390, 844)}
-SOURCES = sorted((lessons.HOME / "source").glob("*.md"))
+SOURCES = sorted((build.HOME / "source").glob("*.md"))
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,7 @@ def site(tmp_path_factory):
     """The site, built by the command that `make site` runs."""
     out = tmp_path_factory.mktemp("site") / "site"
     command = [sys.executable, "-m", "website.build", "--out", str(out)]
-    done = subprocess.run(command, cwd=lessons.HOME.parent, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=build.HOME.parent, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert re.fullmatch(r"\d+ pages; open .*index\.html\n", done.stdout)
     return out

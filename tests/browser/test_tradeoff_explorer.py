@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from cs329t_robust.theory import StrongWeak
-from cs329t_robust.tradeoff_explorer import TradeoffExplorer
+from cs329t_robust.widgets.tradeoff_explorer import TradeoffExplorer
 
 pytestmark = pytest.mark.browser
 

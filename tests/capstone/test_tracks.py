@@ -6,11 +6,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from cs329t_robust import Linf, fgsm, models, pgd
+from cs329t_robust import Linf, fgsm, pgd
 from cs329t_robust.capstone import entry, tracks
 from cs329t_robust.capstone.tracks import Refused
-from cs329t_robust.cli import main
-from cs329t_robust.evaluation import predict
+from cs329t_robust.cli.main import main
+from cs329t_robust.evaluation.accuracy import predict
+from cs329t_robust.models import networks
 
 N = 30
 
@@ -90,10 +91,10 @@ def test_what_leaves_the_ball_or_the_box_is_refused(attack, reason):
 
 
 def test_a_defence_is_scored_or_refused(tmp_path):
-    shipped = models.CHECKPOINTS / "mnist_pgd.safetensors"
+    shipped = networks.CHECKPOINTS / "mnist_pgd.safetensors"
     assert tracks.practise("defence", shipped, 20).value >= 0.6
-    assert tracks.practise("defence", models.CHECKPOINTS / "mnist_standard.safetensors", 20).value <= 0.1
-    entry.write_entry(tmp_path, defence=models.SmallCNN(seed=0))
+    assert tracks.practise("defence", networks.CHECKPOINTS / "mnist_standard.safetensors", 20).value <= 0.1
+    entry.write_entry(tmp_path, defence=networks.SmallCNN(seed=0))
     with pytest.raises(Refused, match="at least 95% of clean digits right"):
         tracks.practise("defence", tmp_path / "defence.safetensors", 20)
     save_file({"a": torch.zeros(300_000)}, tmp_path / "large.safetensors")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cs329t_robust.claims import ledger, report
+from cs329t_robust.claims import ledger, ledger_page
 from cs329t_robust.claims.ledger import Claim, share
 
 
@@ -35,6 +35,6 @@ def docs(three, tmp_path, monkeypatch):
         return tuple(one for one in three if (only or one.id) == one.id and (lesson or one.lesson) == one.lesson)
 
     monkeypatch.setattr(ledger, "claims", chosen)
-    monkeypatch.setattr(report.keep, "__defaults__", (tmp_path,))
-    monkeypatch.setattr(report.kept, "__defaults__", (tmp_path,))
+    monkeypatch.setattr(ledger_page.keep, "__defaults__", (tmp_path,))
+    monkeypatch.setattr(ledger_page.kept, "__defaults__", (tmp_path,))
     return tmp_path

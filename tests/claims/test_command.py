@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from cs329t_robust import cli
-from cs329t_robust.claims import report
+from cs329t_robust.claims import ledger_page
+from cs329t_robust.cli import main
 
 
 def test_a_claim_that_does_not_hold_says_so_and_is_no_error(docs, capsys):
-    assert cli.main(["claims", "--only", "90.float"]) == 0
+    assert main.main(["claims", "--only", "90.float"]) == 0
     out = capsys.readouterr().out
     assert out.startswith("90.float: does not hold\n")
     assert "1 of 2000 (0.1%); n = 2,000 coins; 95% interval: 0.0 to 0.3%" in out
@@ -19,7 +19,7 @@ def test_a_claim_that_does_not_hold_says_so_and_is_no_error(docs, capsys):
 
 
 def test_a_row_that_raises_is_reported_and_ends_with_1_after_all_others(docs, capsys):
-    assert cli.main(["claims", "--write"]) == 1
+    assert main.main(["claims", "--write"]) == 1
     done = capsys.readouterr()
     assert "90.vanish: error" in done.out
     assert "error     RuntimeError: no coin was left" in done.out
@@ -34,47 +34,47 @@ def test_a_row_that_raises_is_reported_and_ends_with_1_after_all_others(docs, ca
 
 
 def test_one_row_is_written_beside_those_that_are_kept(docs, capsys):
-    assert cli.main(["claims", "--only", "90.land", "--write"]) == 0
+    assert main.main(["claims", "--only", "90.land", "--write"]) == 0
     assert "Not run yet: `90.float`, `90.vanish`." in (docs / "claims.md").read_text("utf-8")
-    assert cli.main(["claims", "--only", "90.float", "--write"]) == 0
+    assert main.main(["claims", "--only", "90.float", "--write"]) == 0
     rows = json.loads((docs / "claims" / "90.json").read_text("utf-8"))
     assert [row["id"] for row in rows] == ["90.land", "90.float"]
     page = (docs / "claims.md").read_text("utf-8")
     (docs / "claims.md").unlink()
-    assert cli.main(["claims", "--render"]) == 0
+    assert main.main(["claims", "--render"]) == 0
     assert (docs / "claims.md").read_text("utf-8") == page
 
 
 def test_a_second_run_is_held_against_what_was_kept(docs, capsys):
-    assert cli.main(["claims", "--only", "90.land", "--write"]) == 0
+    assert main.main(["claims", "--only", "90.land", "--write"]) == 0
     assert "the docs" not in capsys.readouterr().out
-    assert cli.main(["claims", "--only", "90.land"]) == 0
+    assert main.main(["claims", "--only", "90.land"]) == 0
     assert "  the docs  the same (" in capsys.readouterr().out
     path = docs / "claims" / "90.json"
     path.write_text(path.read_text("utf-8").replace("18 of 20", "17 of 20"), encoding="utf-8")
-    assert cli.main(["claims", "--only", "90.land"]) == 0
+    assert main.main(["claims", "--only", "90.land"]) == 0
     assert "  the docs  17 of 20 (90%), holds (" in capsys.readouterr().out
 
 
 def test_a_row_whose_claim_is_gone_is_forgotten(docs, capsys):
     (docs / "claims").mkdir()
     (docs / "claims" / "91.json").write_text('[{"id": "91.old"}]', encoding="utf-8")
-    assert cli.main(["claims", "--only", "90.land", "--write"]) == 0
+    assert main.main(["claims", "--only", "90.land", "--write"]) == 0
     assert [path.name for path in (docs / "claims").iterdir()] == ["90.json"]
 
 
 def test_a_row_that_cannot_be_kept_loses_no_other(docs, three, capsys, monkeypatch):
-    assert cli.main(["claims", "--only", "90.land", "--write"]) == 0
+    assert main.main(["claims", "--only", "90.land", "--write"]) == 0
     before = {path: path.read_text("utf-8") for path in (docs / "claims.md", docs / "claims" / "90.json")}
-    monkeypatch.setattr(report, "circumstances", lambda: {"date": object(), "machine": "", "versions": ""})
+    monkeypatch.setattr(ledger_page, "circumstances", lambda: {"date": object(), "machine": "", "versions": ""})
     with pytest.raises(TypeError, match="not JSON serializable"):
-        cli.main(["claims", "--only", "90.float", "--write"])
+        main.main(["claims", "--only", "90.float", "--write"])
     assert {path: path.read_text("utf-8") for path in before} == before
 
 
 def test_the_rows_go_to_a_file_of_their_own(docs, tmp_path, capsys):
     out = tmp_path / "rows.json"
-    assert cli.main(["claims", "--only", "90.land", "--json", str(out)]) == 0
+    assert main.main(["claims", "--only", "90.land", "--json", str(out)]) == 0
     (row,) = json.loads(out.read_text("utf-8"))
     assert row["verdict"] == "holds"
     assert row["finding"]["number"] == 0.9
@@ -82,12 +82,12 @@ def test_the_rows_go_to_a_file_of_their_own(docs, tmp_path, capsys):
 
 
 def test_the_list_runs_nothing(docs, capsys):
-    assert cli.main(["claims", "--list"]) == 0
+    assert main.main(["claims", "--list"]) == 0
     assert capsys.readouterr().out.splitlines()[2].split() == ["90.vanish", "Coins", "vanish."]
 
 
 @pytest.mark.parametrize("argv", [["--only", "00.noise", "--lesson", "00"], ["--list", "--write"], ["--only"]])
 def test_wrong_usage_is_exit_code_2(argv):
     with pytest.raises(SystemExit) as stop:
-        cli.main(["claims", *argv])
+        main.main(["claims", *argv])
     assert stop.value.code == 2

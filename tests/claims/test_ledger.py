@@ -5,9 +5,9 @@ import re
 import pytest
 import torch
 
-from cs329t_robust import cli
 from cs329t_robust.claims import ledger
 from cs329t_robust.claims.ledger import Claim, Finding, mean, measure, median, share
+from cs329t_robust.cli import main
 
 CLAIMS = ledger.claims()
 
@@ -36,7 +36,7 @@ def test_a_claim_is_chosen_by_its_id_or_its_lesson():
 def test_an_unknown_id_is_answered_with_the_nearest(capsys):
     with pytest.raises(ValueError, match=r"expected the id of a claim, got '00.britle'; nearest: 00.brittle"):
         ledger.claims(only="00.britle")
-    assert cli.main(["claims", "--lesson", "99"]) == 1
+    assert main.main(["claims", "--lesson", "99"]) == 1
     assert "--lesson: expected one of 00, 01, 02, 03" in capsys.readouterr().err
 
 

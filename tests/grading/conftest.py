@@ -2,7 +2,7 @@
 
 import pytest
 
-from cs329t_robust.grading.mother import Mother, SandboxError, strongest
+from cs329t_robust.grading.sandbox.launcher import Mother, SandboxError, strongest
 
 
 @pytest.fixture(scope="session")

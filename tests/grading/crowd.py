@@ -17,8 +17,9 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from answered_notebooks import RIGHT, notebook, save
+
 from .corpus import answer
-from .notebooks import RIGHT, notebook, save
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PLAN = 'title = "A crowd"\nlessons = ["02"]\n'

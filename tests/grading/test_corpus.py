@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from cs329t_robust.checks import exercises
-from cs329t_robust.grading.answers import Answer
 from cs329t_robust.grading.judge import Limits, hidden_seed, judge
-from cs329t_robust.grading.sandbox import FIRST_UID
+from cs329t_robust.grading.sandbox.isolation import FIRST_UID
+from cs329t_robust.lessons.student_answers import Answer
 
 from .corpus import ROWS, answer
 

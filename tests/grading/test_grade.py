@@ -10,16 +10,15 @@ import time
 from pathlib import Path
 
 import pytest
+from answered_notebooks import RIGHT, code, notebook, save
 
-from cs329t_robust import cli
-from cs329t_robust.grading import command
+from cs329t_robust.cli import grading, main
 from cs329t_robust.grading.assignment import whole_course
 from cs329t_robust.grading.grade import Graded, GradingError, JudgeProcess, Records
-from cs329t_robust.grading.mother import SandboxError, strongest
 from cs329t_robust.grading.results import write
+from cs329t_robust.grading.sandbox.launcher import SandboxError, strongest
 
 from .corpus import answer
-from .notebooks import RIGHT, code, notebook, save
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PLAN = 'title = "PS <1>"\nlessons = ["02"]\n[points]\n"02.3" = 10\n"02.1" = 0\n'
@@ -39,7 +38,7 @@ def rows(out):
 
 
 def grade(folder, out, plan, *more):
-    return cli.main(["grade", str(folder), "--out", str(out), "--assignment", str(plan), "--seed", "s", *more])
+    return main.main(["grade", str(folder), "--out", str(out), "--assignment", str(plan), "--seed", "s", *more])
 
 
 def test_a_class_of_four(level, tmp_path, plan, capsys):
@@ -127,7 +126,7 @@ def test_a_kill_loses_nothing_and_the_next_run_goes_on(level, tmp_path, plan):
     save(notebook({**RIGHT, "02.4": LOOP}), folder / "b" / "a.ipynb")
     save(notebook(RIGHT), folder / "c" / "a.ipynb")
     arguments = ["grade", folder, "--out", out, "--assignment", plan, "--timeout", "8", "--seed", "s"]
-    run = subprocess.Popen([sys.executable, "-m", "cs329t_robust.cli", *map(str, arguments)], cwd=ROOT)
+    run = subprocess.Popen([sys.executable, "-m", "cs329t_robust.cli.main", *map(str, arguments)], cwd=ROOT)
     records = out / "records.jsonl"
     for _ in range(600):
         if records.exists() and '"student": "b"' in records.read_text():
@@ -154,7 +153,7 @@ def test_the_same_seed_grades_alike_and_another_differs(level, tmp_path, plan):
     texts = []
     for out, seed in (("one", "s"), ("two", "s"), ("three", "t")):
         arguments = ["grade", str(tmp_path / "sub"), "--out", str(tmp_path / out), "--assignment", str(plan)]
-        assert cli.main([*arguments, "--seed", seed]) == 0
+        assert main.main([*arguments, "--seed", seed]) == 0
         texts.append((tmp_path / out / "students" / "a" / "results.json").read_text())
     assert texts[0] == texts[1] != texts[2]
     assert (tmp_path / "one" / "secret").stat().st_mode & 0o077 == 0
@@ -217,20 +216,22 @@ def test_two_runs_at_once_are_refused(tmp_path):
 def test_wrong_options_say_so(tmp_path, capsys, monkeypatch, more, told):
     monkeypatch.chdir(tmp_path)
     save(notebook(), tmp_path / "sub" / "a.ipynb")
-    assert cli.main(["grade", "sub", "--out", "out", *more]) == 1
+    assert main.main(["grade", "sub", "--out", "out", *more]) == 1
     assert told in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
 def test_without_a_sandbox_nothing_runs_unless_told_to(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("cs329t_robust.grading.mother._trial", lambda level: "" if level == "none" else "forbidden")
+    monkeypatch.setattr(
+        "cs329t_robust.grading.sandbox.launcher._trial", lambda level: "" if level == "none" else "forbidden"
+    )
     with pytest.raises(SandboxError, match=r"full: forbidden.*--unprotected"):
         strongest()
     assert strongest(allow_none=True)[0] == "none"
     save(notebook(), tmp_path / "sub" / "a.ipynb")
-    assert cli.main(["grade", str(tmp_path / "sub"), "--out", str(tmp_path / "out")]) == 1
+    assert main.main(["grade", str(tmp_path / "sub"), "--out", str(tmp_path / "out")]) == 1
     assert "expected a way to keep answers from this machine's files" in capsys.readouterr().err
-    assert command.PROMISES.keys() == {"full", "user", "none"}
+    assert grading.PROMISES.keys() == {"full", "user", "none"}
 
 
 def test_two_names_that_make_one_folder_get_two(tmp_path):

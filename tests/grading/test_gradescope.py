@@ -9,12 +9,11 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from answered_notebooks import RIGHT, notebook, save
 
-from cs329t_robust import cli
+from cs329t_robust.cli import main
 from cs329t_robust.grading.gradescope import constraints
 from cs329t_robust.grading.release import ROOT
-
-from .notebooks import RIGHT, notebook, save
 
 PLAN = 'title = "PS"\nlessons = ["02"]\n[points]\n"02.4" = 50\n'
 
@@ -25,7 +24,7 @@ def autograder(tmp_path_factory):
     home = tmp_path_factory.mktemp("autograder")
     (home / "ps.toml").write_text(PLAN)
     arguments = ["release", "--gradescope", "--assignment", str(home / "ps.toml"), "--out", str(home / "a.zip")]
-    assert cli.main(arguments) == 0
+    assert main.main(arguments) == 0
     with zipfile.ZipFile(home / "a.zip") as archive:
         archive.extractall(home / "source")
     (home / "venv").symlink_to(sys.prefix)
@@ -84,7 +83,7 @@ def test_an_existing_file_is_left_alone(tmp_path, capsys):
     Path(tmp_path / "a.zip").write_text("mine")
     (tmp_path / "ps.toml").write_text(PLAN)
     arguments = ["release", "--gradescope", "--assignment", str(tmp_path / "ps.toml"), "--out"]
-    assert cli.main([*arguments, str(tmp_path / "a.zip")]) == 1
+    assert main.main([*arguments, str(tmp_path / "a.zip")]) == 1
     assert "expected the name of a new file" in capsys.readouterr().err
-    assert cli.main(["release", "--gradescope", "--out", str(tmp_path / "b.zip")]) == 1
+    assert main.main(["release", "--gradescope", "--out", str(tmp_path / "b.zip")]) == 1
     assert not os.path.exists(tmp_path / "b.zip")

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from cs329t_robust.checks import exercises
-from cs329t_robust.grading.answers import Answer
 from cs329t_robust.grading.judge import Limits, hidden_seed, judge
-from cs329t_robust.grading.mother import Mother
+from cs329t_robust.grading.sandbox.launcher import Mother
+from cs329t_robust.lessons.student_answers import Answer
 
 from .corpus import answer
 
@@ -65,19 +65,19 @@ def test_nothing_is_left_behind(mother):
 
 SWEEP = """
 import os, time
-from cs329t_robust.grading import sandbox, zygote
-sandbox.adopt()
+from cs329t_robust.grading.sandbox import fork_server, isolation
+isolation.adopt()
 children = []
 for _ in range(2):
     children.append(os.fork())
     if not children[-1]:
         time.sleep(600)
-look, looks = zygote._family, []
+look, looks = fork_server._family, []
 def late(pid):
     looks.append(pid)
     return look(pid) if len(looks) > 1 else children[:1]
-zygote._family = late
-zygote._sweep({"tree": "/nonexistent"})
+fork_server._family = late
+fork_server._sweep({"tree": "/nonexistent"})
 print(len(looks) > 1, [os.path.exists(f"/proc/{child}") for child in children])
 """
 

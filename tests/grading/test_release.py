@@ -8,11 +8,13 @@ import sys
 
 import pytest
 
-from cs329t_robust import checks, cli, lessons
+from cs329t_robust import checks
+from cs329t_robust.cli import main
 from cs329t_robust.grading import assignment
 from cs329t_robust.grading.assignment import Assignment, AssignmentError, read, whole_course
 from cs329t_robust.grading.release import release
-from cs329t_robust.lesson_source import solution_regions
+from cs329t_robust.lessons import build
+from cs329t_robust.lessons.source import solution_regions
 
 WORKED = "00.1"  # solved together in the lesson, with one mistake shown on purpose
 
@@ -45,13 +47,11 @@ def long_lines(text, least=25):
 
 
 def test_the_bundle_is_what_a_student_needs_and_no_more(bundle):
-    assert sorted(p.name for p in (bundle / "lessons").iterdir()) == sorted(
-        p.name for p in lessons.HOME.glob("*.ipynb")
-    )
+    assert sorted(p.name for p in (bundle / "lessons").iterdir()) == sorted(p.name for p in build.HOME.glob("*.ipynb"))
     assert not list(bundle.rglob("solutions")) + list(bundle.rglob("*.md.bak"))
     assert not (bundle / "lessons" / "source").exists()
     assert not (bundle / "tests").exists()
-    for name in ("Makefile", "pyproject.toml", "data/mnist", "cs329t_robust/cli.py", "LICENSE"):
+    for name in ("Makefile", "pyproject.toml", "data/mnist", "cs329t_robust/cli/main.py", "LICENSE"):
         assert (bundle / name).exists()
     assert "solutions/*.ipynb" not in (bundle / "postBuild").read_text()
 
@@ -59,7 +59,7 @@ def test_the_bundle_is_what_a_student_needs_and_no_more(bundle):
 def leaks(text):
     """Return what of a solution, a reference, a known mistake or a check's own hint can be read in `text`."""
     found = []
-    for region in [r for source in lessons.sources() for r in solution_regions(source.read_text(encoding="utf-8"))]:
+    for region in [r for source in build.sources() for r in solution_regions(source.read_text(encoding="utf-8"))]:
         lines = long_lines(region)
         shown = [line for line in lines if squeezed(line) in text]  # single lines are taught elsewhere too
         found += [f"solution: {region}"] if squeezed(region) in text or len(shown) > max(1, len(lines) // 3) else []
@@ -78,9 +78,9 @@ def test_no_solution_reference_or_known_mistake_reaches_the_notebooks(read_by_st
 
 
 def test_the_solution_notebooks_would_be_found_out(tmp_path):
-    for path in (lessons.HOME / "solutions").glob("*.ipynb"):
+    for path in (build.HOME / "solutions").glob("*.ipynb"):
         text = squeezed("".join("".join(cell["source"]) for cell in json.loads(path.read_text())["cells"]))
-        regions = solution_regions((lessons.HOME / "source" / f"{path.stem}.md").read_text(encoding="utf-8"))
+        regions = solution_regions((build.HOME / "source" / f"{path.stem}.md").read_text(encoding="utf-8"))
         assert len([leak for leak in leaks(text) if leak.startswith("solution")]) >= len(regions)
         assert (len(regions) > 2) == bool(checks.lesson(path.stem[:2]).exercises)  # the capstone has none
     assert leaks(squeezed(checks.exercises()["02.3"].mistakes[0].says))
@@ -90,7 +90,7 @@ def test_the_solution_notebooks_would_be_found_out(tmp_path):
 def test_the_readme_tells_points_due_date_and_hidden_inputs(tmp_path):
     file = tmp_path / "ps1.toml"
     file.write_text(assignment.EXAMPLE, encoding="utf-8")
-    assert cli.main(["release", "--out", str(tmp_path / "ps1"), "--assignment", str(file)]) == 0
+    assert main.main(["release", "--out", str(tmp_path / "ps1"), "--assignment", str(file)]) == 0
     text = (tmp_path / "ps1" / "README.md").read_text(encoding="utf-8")
     assert "Due Monday, 12 October 2026, 23:59 UTC-07:00." in text
     assert "| 02.6 | `pgd` | 20 |" in text
@@ -109,7 +109,7 @@ def test_the_bundle_works_on_its_own(bundle):
 
 def test_a_folder_with_files_is_left_alone(tmp_path, capsys):
     (tmp_path / "mine").write_text("x")
-    assert cli.main(["release", "--out", str(tmp_path)]) == 1
+    assert main.main(["release", "--out", str(tmp_path)]) == 1
     assert "expected a new or empty folder" in capsys.readouterr().err
     assert [p.name for p in tmp_path.iterdir()] == ["mine"]
 

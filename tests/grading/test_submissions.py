@@ -6,12 +6,12 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from answered_notebooks import RIGHT, answer_cell, code, notebook, save
 
 from cs329t_robust.checks import exercises
-from cs329t_robust.grading.answers import Handed, Pristine
-from cs329t_robust.grading.submissions import File, SubmissionError, opened, read_cells, students
-
-from .notebooks import RIGHT, answer_cell, code, notebook, save
+from cs329t_robust.grading.submissions import SubmissionError, opened, students
+from cs329t_robust.lessons.cells import File, NotebookError, read_cells
+from cs329t_robust.lessons.student_answers import Handed, Pristine
 
 FGSM = exercises()["02.3"]
 PRISTINE = {lesson: Pristine(lesson) for lesson in ("00", "02")}
@@ -19,7 +19,8 @@ PRISTINE = {lesson: Pristine(lesson) for lesson in ("00", "02")}
 
 def hand_in(path, name="ann"):
     """Return what is found, when only lesson 02 is asked for."""
-    return Handed(opened(name, [path]), {"02": PRISTINE["02"]})
+    student = opened(name, [path])
+    return Handed(student.files, {"02": PRISTINE["02"]}, student.problems)
 
 
 def answer(path, exercise=FGSM):
@@ -39,7 +40,7 @@ def solved(**changes):
 def test_an_untouched_notebook_has_one_answer_that_came_with_it(tmp_path):
     for lesson in PRISTINE:
         save(notebook(lesson=lesson), tmp_path / f"{lesson}.ipynb")
-    handed = Handed(opened("ann", [tmp_path]), PRISTINE)
+    handed = Handed(opened("ann", [tmp_path]).files, PRISTINE)
     mine = [e for e in exercises().values() if e.id[:2] in PRISTINE]
     assert [e.id for e in mine if handed.answer(e).program] == ["00.1"]
     assert handed.problems == []
@@ -164,7 +165,7 @@ def test_what_is_worth_a_look_is_said(tmp_path):
 
 
 def test_discussion_answers_are_kept_for_a_person(tmp_path):
-    handed = Handed(opened("ann", [save(solved(**{"02.D1": "Because."}), tmp_path / "a.ipynb")]), PRISTINE)
+    handed = Handed(opened("ann", [save(solved(**{"02.D1": "Because."}), tmp_path / "a.ipynb")]).files, PRISTINE)
     assert handed.discussion("02.D1") == "Because."
     assert handed.discussion("02.D2") == ""
 
@@ -202,8 +203,8 @@ def test_large_outputs_do_no_harm(tmp_path):
 
 
 def test_a_notebook_beyond_the_limit_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("cs329t_robust.grading.submissions.NOTEBOOK_LIMIT", 1000)
-    with pytest.raises(SubmissionError, match="at most 0 MB"):
+    monkeypatch.setattr("cs329t_robust.lessons.cells.NOTEBOOK_LIMIT", 1000)
+    with pytest.raises(NotebookError, match="at most 0 MB"):
         read_cells(File("a", save(solved(), tmp_path / "a.ipynb")))
 
 
@@ -237,7 +238,7 @@ def test_broken_zips(tmp_path, monkeypatch):
     whole = zipped(tmp_path / "b.zip", **{"x.ipynb": json.dumps(solved())}).read_bytes()
     (tmp_path / "b.zip").write_bytes(whole[:50] + b"\0" * 200 + whole[250:])
     assert "x.ipynb" in hand_in(tmp_path / "b.zip").problems[0]
-    monkeypatch.setattr("cs329t_robust.grading.submissions.NOTEBOOK_LIMIT", 10**6)
+    monkeypatch.setattr("cs329t_robust.lessons.cells.NOTEBOOK_LIMIT", 10**6)
     bomb = zipped(tmp_path / "c.zip", **{"x.ipynb": " " * 10**7})
     assert bomb.stat().st_size < 10**5
     assert "at most 0 MB" in hand_in(bomb).problems[0]
@@ -273,5 +274,5 @@ def test_a_folder_without_submissions_says_so(tmp_path, make):
 
 
 def test_a_missing_lesson_is_said_once(tmp_path):
-    handed = Handed(opened("ann", [save(solved(), tmp_path / "a.ipynb")]), PRISTINE)
+    handed = Handed(opened("ann", [save(solved(), tmp_path / "a.ipynb")]).files, PRISTINE)
     assert handed.problems == ["no notebook of lesson 00 was found"]

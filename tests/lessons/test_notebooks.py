@@ -8,11 +8,12 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from cs329t_robust import checks, lessons
-from cs329t_robust.lesson_source import read_source, solution_regions
+from cs329t_robust import checks
+from cs329t_robust.lessons import build
+from cs329t_robust.lessons.source import read_source, solution_regions
 
-SOURCES = sorted((lessons.HOME / "source").glob("*.md"))
-NOTEBOOKS = [folder / f"{s.stem}.ipynb" for s in SOURCES for folder in (lessons.HOME, lessons.HOME / "solutions")]
+SOURCES = sorted((build.HOME / "source").glob("*.md"))
+NOTEBOOKS = [folder / f"{s.stem}.ipynb" for s in SOURCES for folder in (build.HOME, build.HOME / "solutions")]
 VIEW, STATE = "application/vnd.jupyter.widget-view+json", "application/vnd.jupyter.widget-state+json"
 SECTIONS = ("What you will be able to do", "Summary", "What this does not show", "Discussion", "References")
 LOCAL = r"(?<![\w.:/<*~])/[\w.-]+/[\w.-]+/\w|/(home|Users|root|tmp)/\w|[A-Z]:\\+Users|ipykernel_\d|\bat 0x[0-9a-f]{6}"
@@ -21,7 +22,7 @@ MAX_BYTES, MAX_WIDGET_BYTES = 12_000_000, 8_000_000
 
 def name(path: Path) -> str:
     """Return a readable test id."""
-    return path.relative_to(lessons.HOME).as_posix()
+    return path.relative_to(build.HOME).as_posix()
 
 
 @pytest.fixture(scope="module", params=NOTEBOOKS, ids=name)
@@ -85,7 +86,7 @@ def test_nothing_tells_when_or_where_it_was_built(notebook):
     assert not any("execution" in cell.metadata for cell in notebook.cells)
     assert "version" not in notebook.metadata.language_info
     assert notebook.metadata.kernelspec.name == "cs329t-robust"
-    here = [Path.home(), lessons.HOME.parent, Path(tempfile.gettempdir()), Path(sys.prefix)]
+    here = [Path.home(), build.HOME.parent, Path(tempfile.gettempdir()), Path(sys.prefix)]
     machine = "|".join(re.escape(f"{folder}/") for folder in here if str(folder) != "/")
     pattern = re.compile(rf"{machine}|{LOCAL}", re.IGNORECASE)
     assert [found[0] for text in texts(notebook) if (found := pattern.search(text))] == []
@@ -120,7 +121,7 @@ def test_the_lesson_has_its_sections(notebook):
 
 
 def test_the_student_notebook_holds_no_solution(source):
-    student = nbformat.read(lessons.HOME / f"{source.stem}.ipynb", as_version=4)
+    student = nbformat.read(build.HOME / f"{source.stem}.ipynb", as_version=4)
     everything = "\n".join(squeezed(text) for text in [*(cell.source for cell in student.cells), *texts(student)])
     assert "SOLUTION" not in everything
     for cell in read_source(source):
@@ -136,7 +137,7 @@ def squeezed(text):
 
 def test_open_exercises_are_open_and_solved_ones_full(source):
     solved_already = {cell.id for cell in read_source(source) if not solution_regions(cell.source)}
-    for folder, solution in ((lessons.HOME, False), (lessons.HOME / "solutions", True)):
+    for folder, solution in ((build.HOME, False), (build.HOME / "solutions", True)):
         for cell in nbformat.read(folder / f"{source.stem}.ipynb", as_version=4).cells:
             label = cell.metadata.get("cs329t", {})
             if label.get("role") != "check":
@@ -150,7 +151,7 @@ def test_every_exercise_is_answered_and_checked_once_in_its_lesson():
     found = [
         (cell.metadata.cs329t.exercise, cell.metadata.cs329t.role)
         for source in SOURCES
-        for cell in nbformat.read(lessons.HOME / f"{source.stem}.ipynb", as_version=4).cells
+        for cell in nbformat.read(build.HOME / f"{source.stem}.ipynb", as_version=4).cells
         if cell.metadata.get("cs329t", {}).get("role") in ("answer", "check")
     ]
     assert sorted(found) == sorted((e, role) for e in checks.exercises() for role in ("answer", "check"))

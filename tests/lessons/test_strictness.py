@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from lesson_examples import cell, write
 
-from cs329t_robust import lessons
+from cs329t_robust.lessons import build
 
 pytestmark = pytest.mark.slow
-REPOSITORY = lessons.HOME.parent
+REPOSITORY = build.HOME.parent
 REPORT = """class Report:
     def __repr__(self):
         return "○ 90.1 double: not attempted yet"
@@ -84,9 +84,9 @@ def options() -> list[str]:
 def verdicts(tmp_path_factory) -> dict[str, set[int]]:
     """Return, for each copy of a small built notebook, the cells that nbval failed."""
     home = tmp_path_factory.mktemp("altered")
-    shutil.copy(lessons.HOME / "conftest.py", home)
+    shutil.copy(build.HOME / "conftest.py", home)
     write(home, BODY)
-    original = next(iter(lessons.build(home))).read_text(encoding="utf-8")
+    original = next(iter(build.build(home))).read_text(encoding="utf-8")
     copies = {}
     for name, edit in {**SAME, **{name: edit for name, (_, edit) in ALTERED.items()}}.items():
         notebook = json.loads(original)

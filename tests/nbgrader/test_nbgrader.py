@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from cs329t_robust import cli, lessons
+from cs329t_robust.cli import main
+from cs329t_robust.lessons import build
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PYTHON = Path(__file__).resolve().parent / ".venv" / "bin" / "python"
@@ -29,7 +30,7 @@ def course(tmp_path_factory):
     (home / "ps0.toml").write_text(PLAN)
     (home / "nbgrader_config.py").write_text(CONFIG)
     out = home / "source" / "ps0"
-    assert cli.main(["release", "--nbgrader", "--assignment", str(home / "ps0.toml"), "--out", str(out)]) == 0
+    assert main.main(["release", "--nbgrader", "--assignment", str(home / "ps0.toml"), "--out", str(out)]) == 0
     return home
 
 
@@ -59,7 +60,7 @@ def test_the_instructor_version(course):
         assert "### BEGIN SOLUTION" in "".join(answers[number]["source"])
         assert answers[number]["metadata"]["nbgrader"]["solution"]
     assert labelled(found, "discussion")["00.D1"]["metadata"]["nbgrader"]["points"] == 0
-    assert cli.main(["release", "--nbgrader", "--out", str(course / "source" / "ps0")]) == 1
+    assert main.main(["release", "--nbgrader", "--out", str(course / "source" / "ps0")]) == 1
 
 
 def nbgrader(course, *arguments):
@@ -82,7 +83,7 @@ def test_generate_autograde_and_export(course):
     text = released.read_text(encoding="utf-8")
     assert "BEGIN" not in text
     assert "_checks.exercises()" not in text
-    solved = labelled(cells(lessons.HOME / "solutions" / "00_start_here.ipynb"), "answer")
+    solved = labelled(cells(build.HOME / "solutions" / "00_start_here.ipynb"), "answer")
     right = {number: cell["source"] for number, cell in solved.items()}
     for name, answers in (("ann", right), ("bob", {}), ("cy", {"00.3": NOISY})):
         notebook = json.loads(text)

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
-from ..answers import TOLERANCE
+from ..agreement import TOLERANCE
 from ..exercise import Exercise, Mistake, Probe, Run
-from ..probes import generator, images, in_image
+from ..shared_probes import generator, images, in_image
 
 _SIDE = (1, 1, 60, 60)  # many pixels, so that the shape of the noise can be measured
 

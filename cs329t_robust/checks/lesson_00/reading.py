@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor, nn
 
-from ..answers import TOLERANCE
+from ..agreement import TOLERANCE
 from ..exercise import Exercise, Mistake, Probe
-from ..probes import SHAPES, classifier, generator, images, matches, share_is_right
+from ..shared_probes import SHAPES, classifier, generator, images, matches, share_is_right
 
 
 def _accuracy(model: nn.Module, x: Tensor, y: Tensor) -> float:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from ..exercise import Exercise, Mistake, Probe, Run
-from ..probes import labels
+from ..shared_probes import labels
 
 
 def _smallest_flip(eps: Tensor, labels: Tensor, y: int) -> float | None:

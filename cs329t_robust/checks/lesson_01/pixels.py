@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from ..exercise import Exercise, Mistake, Probe, Run
-from ..probes import SHAPES, generator, images, in_image, matches
+from ..shared_probes import SHAPES, generator, images, in_image, matches
 
 
 def _linf_255(x: Tensor, x_adv: Tensor) -> Tensor:

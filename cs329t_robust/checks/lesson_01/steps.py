@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ..exercise import Exercise, Mistake, Parts, Probe, Run
 from ..one_step import WRONG_STEPS, step
-from ..probes import SHAPES, follows, generator, images, in_image, matches
+from ..shared_probes import SHAPES, follows, generator, images, in_image, matches
 
 
 def _fgsm_step(x: Tensor, grad: Tensor, eps: float) -> Tensor:

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from ..exercise import Exercise, Mistake, Parts, Probe
 from ..one_step import WRONG_LOSSES, WRONG_STEPS, step
-from ..probes import (
+from ..shared_probes import (
     SHAPES,
     alone,
     classifier,

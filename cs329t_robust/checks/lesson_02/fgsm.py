@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from ..exercise import Exercise, Mistake, Parts, Probe, Run
 from ..one_step import WRONG_LOSSES, WRONG_STEPS, step
-from ..probes import (
+from ..shared_probes import (
     SHAPES,
     alone,
     classifier,

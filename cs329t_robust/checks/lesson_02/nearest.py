@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from ..exercise import Exercise, Mistake, Probe, Run
-from ..probes import SHAPES, generator, images, matches, per_image
+from ..shared_probes import SHAPES, generator, images, matches, per_image
 
 
 def _nearest(x: Tensor, w: Tensor, b: float) -> Tensor:

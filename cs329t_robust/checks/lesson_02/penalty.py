@@ -4,7 +4,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..exercise import Exercise, Mistake, Parts, Probe, Run
-from ..probes import SHAPES, alone, classifier, images, labels, matches
+from ..shared_probes import SHAPES, alone, classifier, images, labels, matches
 
 
 def _penalty(model: nn.Module, x: Tensor, x_adv: Tensor, target: Tensor, lam: float) -> Tensor:

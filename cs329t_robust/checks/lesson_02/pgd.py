@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from ..exercise import Exercise, Mistake, Parts, Probe, Run
 from ..one_step import NO_SIGN, WRONG_LOSSES
-from ..probes import (
+from ..shared_probes import (
     SHAPES,
     alone,
     classifier,

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from ..exercise import Exercise, Mistake, Probe, Run
-from ..probes import SHAPES, alone, generator, images, in_ball, in_image, matches, per_image
+from ..shared_probes import SHAPES, alone, generator, images, in_ball, in_image, matches, per_image
 
 
 def project_linf(x: Tensor, x_adv: Tensor, eps: float) -> Tensor:

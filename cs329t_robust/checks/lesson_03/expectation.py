@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..exercise import Exercise, Mistake, Probe, Run
-from ..probes import SHAPES, alone, classifier, follows, generator, images, labels, matches
+from ..shared_probes import SHAPES, alone, classifier, follows, generator, images, labels, matches
 
 View = Callable[[Tensor], Tensor]
 

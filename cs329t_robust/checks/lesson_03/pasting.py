@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 
 from ..exercise import Exercise, Mistake, Probe, Run
-from ..probes import alone, generator, images, in_image, matches
-from ..words import part
+from ..grammar import part
+from ..shared_probes import alone, generator, images, in_image, matches
 
 SHAPES = ((6, 1, 5, 7), (1, 3, 6, 4))
 

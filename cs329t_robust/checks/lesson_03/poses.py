@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from ...threat import warp
 from ..exercise import Exercise, Mistake, Probe, Run
-from ..probes import alone, classifier, generator, images, labels, losses
-from ..words import part
+from ..grammar import part
+from ..shared_probes import alone, classifier, generator, images, labels, losses
 
 
 def _all_losses(model: nn.Module, x: Tensor, y: Tensor, poses: Tensor) -> tuple[Tensor, Tensor]:

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 
 from ..exercise import Exercise, Mistake, Probe, Run
-from ..probes import generator
-from ..words import agreeing, part
+from ..grammar import agreeing, part
+from ..shared_probes import generator
 
 
 def _net_success(before: Tensor, after: Tensor, target: int) -> float:

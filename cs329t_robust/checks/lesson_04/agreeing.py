@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 
 from ..exercise import Exercise, Mistake, Probe, Run
-from ..probes import generator
-from ..words import agreeing, count, part
+from ..grammar import agreeing, count, part
+from ..shared_probes import generator
 
 
 def _agreement(same: Tensor, different: Tensor) -> float:

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ..answers import agree
+from ..agreement import agree
 from ..exercise import Exercise, Mistake, Probe, Run
-from ..probes import alone, generator, images
+from ..shared_probes import alone, generator, images
 
 NORMS = ("L0", "L1", "L2", "Linf")
 SHAPES = ((6, 1, 5, 5), (3, 3, 4, 4))

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 
 from ..exercise import Exercise, Mistake, Probe, Run
-from ..probes import alone, generator
-from ..words import part
+from ..grammar import part
+from ..shared_probes import alone, generator
 
 SHAPES = ((5, 1, 6, 5), (2, 3, 5, 7))
 

@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor
 
-from ..answers import TOLERANCE
+from ..agreement import TOLERANCE
 from ..exercise import Exercise, Mistake, Probe, Run
-from ..probes import SHAPES, alone, generator, images, matches, per_image
-from ..words import part
+from ..grammar import part
+from ..shared_probes import SHAPES, alone, generator, images, matches, per_image
 
 
 def _length(delta: Tensor) -> Tensor:

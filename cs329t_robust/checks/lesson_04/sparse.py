@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 
 from ..exercise import Exercise, Mistake, Probe, Run
-from ..probes import alone, generator, images, in_image, matches
-from ..words import count
+from ..grammar import count
+from ..shared_probes import alone, generator, images, in_image, matches
 
 SHAPES = ((6, 1, 5, 5), (3, 3, 4, 4))
 

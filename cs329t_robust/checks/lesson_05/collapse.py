@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from ..exercise import Exercise, Mistake, Parts, Probe, Run
 from ..one_step import LOGIT, NO_SIGN
-from ..probes import (
+from ..shared_probes import (
     SHAPES,
     alone,
     classifier,

@@ -8,7 +8,19 @@ from torch.nn import functional as F
 
 from ..exercise import Exercise, Parts, Probe, Run
 from ..one_step import LOGIT, NO_SIGN
-from ..probes import SHAPES, alone, follows, generator, gradient_of, images, in_ball, in_image, labels, matches, uphill
+from ..shared_probes import (
+    SHAPES,
+    alone,
+    follows,
+    generator,
+    gradient_of,
+    images,
+    in_ball,
+    in_image,
+    labels,
+    matches,
+    uphill,
+)
 
 
 def student_net(seed: int, shape: tuple[int, ...], k: int = 4) -> nn.Module:

@@ -10,9 +10,9 @@ from torch.nn import functional as F
 
 from ...attacks import fgsm
 from ...threat import Linf
-from ..answers import agree
+from ..agreement import agree
 from ..exercise import Exercise, Mistake, Parts, Probe, Run
-from ..probes import generator, images, labels
+from ..shared_probes import generator, images, labels
 
 _SHAPE = (10, 1, 4, 4)
 

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..answers import agree
+from ..agreement import agree
 from ..exercise import Exercise, Parts, Probe, Run
-from ..probes import generator, matches
+from ..shared_probes import generator, matches
 
 
 def _kl(p: Tensor, q: Tensor) -> Tensor:

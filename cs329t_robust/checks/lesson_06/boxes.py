@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 
 from ..exercise import Exercise, Mistake, Probe, Run
-from ..probes import generator
-from ..words import part
+from ..grammar import part
+from ..shared_probes import generator
 
 
 def _interval_linear(low: Tensor, high: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from ..exercise import Exercise, Mistake, Probe, Run
-from ..probes import generator
-from ..words import count
+from ..grammar import count
+from ..shared_probes import generator
 
 ANSWERED = ("clean", "noise", "fgsm", "pgd", "square", "unbounded")
 Rule = Callable[..., Tensor]

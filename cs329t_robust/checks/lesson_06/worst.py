@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from ..exercise import Exercise, Mistake, Probe, Run
-from ..probes import generator
-from ..words import part
+from ..grammar import part
+from ..shared_probes import generator
 
 
 def _worst_case(correct: Tensor) -> float:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ..exercise import Exercise, Mistake, Parts, Probe, Run
-from ..probes import generator, matches
+from ..shared_probes import generator, matches
 
 phi = torch.special.ndtr
 

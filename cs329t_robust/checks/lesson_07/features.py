@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 
 from ..exercise import Exercise, Mistake, Probe, Run
-from ..probes import alone, generator, matches
-from ..words import count, part
+from ..grammar import count, part
+from ..shared_probes import alone, generator, matches
 
 
 def _labels(seed: int, n: int) -> Tensor:

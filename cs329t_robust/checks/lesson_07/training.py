@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..answers import agree
+from ..agreement import agree
 from ..exercise import Exercise, Mistake, Parts, Probe, Run
-from ..probes import generator, matches
-from ..words import part
+from ..grammar import part
+from ..shared_probes import generator, matches
 
 
 def _loss_with(**parts: Callable) -> Callable[..., Tensor]:

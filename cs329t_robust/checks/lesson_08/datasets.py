@@ -7,8 +7,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..exercise import Exercise, Mistake, Parts, Probe, Run
+from ..grammar import part
 from ..lesson_02.projections import project_l2, project_linf
-from ..probes import (
+from ..shared_probes import (
     SHAPES,
     alone,
     classifier,
@@ -23,7 +24,6 @@ from ..probes import (
     per_image,
     uphill,
 )
-from ..words import part
 
 # ---- 08.3 push(model, x, target, eps, steps)
 

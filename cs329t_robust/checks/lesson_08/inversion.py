@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from ..exercise import Exercise, Mistake, Parts, Probe, Run
-from ..probes import SHAPES, alone, follows, generator, images, in_image, matches, per_image
-from ..words import part
+from ..grammar import part
+from ..shared_probes import SHAPES, alone, follows, generator, images, in_image, matches, per_image
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 

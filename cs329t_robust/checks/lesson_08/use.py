@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from ..exercise import Exercise, Mistake, Probe, Run
-from ..probes import generator, images
+from ..shared_probes import generator, images
 
 
 def _standard(f: Tensor) -> Tensor:

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..exercise import Exercise, Mistake, Parts, Probe, Run
-from ..probes import SHAPES, alone, classifier, follows, gradient_of, images, labels, matches
-from ..words import part
+from ..grammar import part
+from ..shared_probes import SHAPES, alone, classifier, follows, gradient_of, images, labels, matches
 
 
 def _logit(z: Tensor, y: Tensor) -> Tensor:

@@ -5,8 +5,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..exercise import Exercise, Mistake, Probe, Run
-from ..probes import alone, generator, matches
-from ..words import part
+from ..grammar import part
+from ..shared_probes import alone, generator, matches
 
 
 def _ink(x: Tensor, side: int = 3) -> Tensor:

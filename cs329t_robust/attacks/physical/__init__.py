@@ -1,0 +1,8 @@
+"""Attacks on things rather than pictures: they work in every view of glasses, stickers and patches."""
+
+from .accessories import glasses
+from .eot import physical, share_seen_as
+from .patches import Placements, outline, place, train_patch
+from .views import Views
+
+__all__ = ["Placements", "Views", "glasses", "outline", "physical", "place", "share_seen_as", "train_patch"]

@@ -1,0 +1,39 @@
+"""What every function that takes a model promises: bad input is refused in clear words, the model is left as found."""
+
+from .borrowing import borrowed, full_precision, reduced
+from .inputs import (
+    NO_THREAT,
+    check_count,
+    check_finite,
+    check_flag,
+    check_function,
+    check_images,
+    check_inputs,
+    check_labels,
+    check_logits,
+    check_losses,
+    check_model,
+    check_number,
+    fitting,
+    module_of,
+)
+
+__all__ = [
+    "NO_THREAT",
+    "borrowed",
+    "check_count",
+    "check_finite",
+    "check_flag",
+    "check_function",
+    "check_images",
+    "check_inputs",
+    "check_labels",
+    "check_logits",
+    "check_losses",
+    "check_model",
+    "check_number",
+    "fitting",
+    "full_precision",
+    "module_of",
+    "reduced",
+]

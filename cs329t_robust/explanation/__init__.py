@@ -1,0 +1,51 @@
+"""How does it predict? Attributions, how well they agree with what a person sees, and how easily they are forged."""
+
+from .attributions import (
+    alignment,
+    forge,
+    integrated_gradients,
+    object_area,
+    on_object,
+    saliency,
+    similarity,
+    smooth_grad,
+    softened,
+)
+from .human_alignment import (
+    Forged,
+    Mean,
+    Standing,
+    digit_models,
+    forged,
+    gradient_measures,
+    ink_area,
+    nearest_label,
+    others,
+    read_as,
+    standing,
+    synthesise,
+)
+
+__all__ = [
+    "Forged",
+    "Mean",
+    "Standing",
+    "alignment",
+    "digit_models",
+    "forge",
+    "forged",
+    "gradient_measures",
+    "ink_area",
+    "integrated_gradients",
+    "nearest_label",
+    "object_area",
+    "on_object",
+    "others",
+    "read_as",
+    "saliency",
+    "similarity",
+    "smooth_grad",
+    "softened",
+    "standing",
+    "synthesise",
+]

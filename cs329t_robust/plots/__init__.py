@@ -1,0 +1,37 @@
+"""Every still picture of the lessons: functions that take finished results and return a matplotlib Figure."""
+
+from .figures import (
+    COLOURS,
+    attributions,
+    curves,
+    grid,
+    images,
+    keyword,
+    percent,
+    predictions,
+    probabilities,
+    show,
+    triptych,
+    verdict,
+)
+from .landscapes import Slice, distances, lines, plane, shares
+
+__all__ = [
+    "COLOURS",
+    "Slice",
+    "attributions",
+    "curves",
+    "distances",
+    "grid",
+    "images",
+    "keyword",
+    "lines",
+    "percent",
+    "plane",
+    "predictions",
+    "probabilities",
+    "shares",
+    "show",
+    "triptych",
+    "verdict",
+]

@@ -1,1 +1,0 @@
-"""Papers' tables with a column of our own: `cs329t reproduce`."""
