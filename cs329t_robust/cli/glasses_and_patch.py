@@ -1,4 +1,4 @@
-"""The commands `cs329t glasses` and `cs329t patch`: make the showpieces of lesson 03 again, or others."""
+"""The commands `cs329t glasses` and `cs329t patch`: make what lesson 03 shows again, or others."""
 
 import argparse
 import sys
