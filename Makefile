@@ -45,7 +45,7 @@ lint: $(SETUP)  ## ruff, lint and format
 
 unit: $(SETUP)  ## unit tests, on every core; JOBS=1 runs them one after the other
 	@echo "Unit tests: about ten minutes on two cores."
-	$(SIDE_BY_SIDE) --dist worksteal -m "not browser" $(ARGS)
+	$(SIDE_BY_SIDE) --dist loadgroup -m "not browser" $(ARGS)
 
 notebooks: $(SETUP)  ## nbval: run every notebook and compare its outputs with the stored ones
 	@test -n "$(NOTEBOOKS)" || { echo "make notebooks: no notebook in lessons/; run: make lessons" >&2; exit 1; }
