@@ -22,14 +22,14 @@ def apgd(
     restarts: int = 1,
     targeted: bool = False,
     loss: Loss = cross_entropy,
-    drop_broken: bool = False,
+    drop_adversarial: bool = False,
     seed: int = 0,
 ) -> Tensor:
     """Climb the loss with Auto-PGD.
 
     Parameters
     ----------
-    model, x, y, targeted, loss, drop_broken, seed
+    model, x, y, targeted, loss, drop_adversarial, seed
         As in `pgd`.
     threat : Linf, L2 or L1, or one of them `Masked`
     steps : int >= 1
@@ -40,7 +40,7 @@ def apgd(
     -------
     Tensor (n, c, h, w)
         Detached, in [0, 1] and within the threat: the success of the highest loss where one was met (the first one,
-        with `drop_broken`), else the highest loss.
+        with `drop_adversarial`), else the highest loss.
 
     Raises
     ------
@@ -57,7 +57,7 @@ def apgd(
     sign = -1 if targeted else 1
     return climb(
         model, x, y, y[:, None], lambda logits, y, _: sign * loss(logits, y), threat=threat, steps=steps,
-        restarts=restarts, targeted=targeted, drop=drop_broken, seed=seed,
+        restarts=restarts, targeted=targeted, drop=drop_adversarial, seed=seed,
     )  # fmt: skip
 
 
@@ -72,7 +72,7 @@ def apgd_t(
     targets: int = 9,
     restarts: int = 1,
     keep: float = 0.7,
-    drop_broken: bool = True,
+    drop_adversarial: bool = True,
     seed: int = 0,
 ) -> Tensor:
     """Climb the targeted difference-of-logits ratio towards the strongest other classes, all of them in one batch.
@@ -88,14 +88,14 @@ def apgd_t(
     keep : float in (0, 1]
         Share of its targets, rounded up, that an image keeps at each look-back: those that have come furthest. Of 9
         targets 0.7 asks for 0.61 of the gradients, 0.5 for 0.45; 1 follows every target to its end, as published.
-    drop_broken : bool
+    drop_adversarial : bool
         Leave an image alone, with all its targets, once one of them is reached.
 
     Returns
     -------
     Tensor (n, c, h, w)
         Detached, in [0, 1] and within the threat: the success of the highest loss where one was met (the first one,
-        with `drop_broken`), else the highest loss.
+        with `drop_adversarial`), else the highest loss.
 
     Raises
     ------
@@ -112,6 +112,6 @@ def apgd_t(
     with borrowed(model), torch.no_grad():
         goals = rivals_at(model, x, y, targets)
     return climb(
-        model, x, y, goals, targeted_dlr, threat=threat, steps=steps, restarts=restarts, drop=drop_broken,
+        model, x, y, goals, targeted_dlr, threat=threat, steps=steps, restarts=restarts, drop=drop_adversarial,
         keep=keep, seed=seed,
     )  # fmt: skip

@@ -52,7 +52,7 @@ def pgd(
     momentum: float = 0.0,
     targeted: bool = False,
     loss: Loss = cross_entropy,
-    drop_broken: bool = False,
+    drop_adversarial: bool = False,
     seed: int = 0,
     generator: torch.Generator | None = None,
 ) -> Tensor:
@@ -83,7 +83,7 @@ def pgd(
         Descend the loss towards `y` instead of climbing away from it.
     loss : callable
         (logits, y) to one value per image, shape (n,); see `cs329t_robust.losses`.
-    drop_broken : bool
+    drop_adversarial : bool
         Stop working on an image once it is misclassified (reaches `y`, if `targeted`). Exact for measuring robust
         accuracy and far cheaper; but such examples sit just past the boundary, weaker for transfer. Under a reduced
         precision (`torch.autocast`, TF32) one forward pass in full precision has to confirm it first.
@@ -129,14 +129,14 @@ def pgd(
             if random_start:
                 s.now = s.threat.sample(s.x, generator)
             with section(restart / restarts, (restart + 1) / restarts, len(x) - len(todo)):
-                found, fallen = _climb(model, s, steps, momentum, targeted, loss, drop_broken)
+                found, fallen = _climb(model, s, steps, momentum, targeted, loss, drop_adversarial)
             if restarts == 1:
                 best = found
                 break
             score = _score(model, check_finite(found), y[todo], loss, targeted, fallen)
             better = score > best_score[todo]
             best[todo[better]], best_score[todo[better]] = found[better], score[better]
-            if drop_broken:
+            if drop_adversarial:
                 standing = score < torch.inf
                 todo = todo[standing]
                 if not len(todo):
@@ -147,9 +147,9 @@ def pgd(
 
 
 def _climb(
-    model: Model, s: State, steps: int, momentum: float, targeted: bool, loss: Loss, drop_broken: bool
+    model: Model, s: State, steps: int, momentum: float, targeted: bool, loss: Loss, drop_adversarial: bool
 ) -> tuple[Tensor, Tensor]:
-    """Run one restart; with `drop_broken`, an image stays as it is once broken, and soon leaves the batch.
+    """Run one restart; with `drop_adversarial`, an image stays as it is once broken, and soon leaves the batch.
 
     Return the images and which of them are known to be broken.
     """
@@ -157,11 +157,11 @@ def _climb(
     if not steps:
         with torch.no_grad():
             check_logits(model(s.now.clone()), s.x, s.y)
-    gradient, project = gradients(model, s.y, loss, steps, drop_broken), s.threat.onto(s.x)
+    gradient, project = gradients(model, s.y, loss, steps, drop_adversarial), s.threat.onto(s.x)
     for step in range(steps):
         tick(step / steps, lambda: int(fallen.index_copy(0, s.row, s.gone).sum()))  # noqa: B023
         grad, logits = gradient(s.now, check=step == 0)
-        if drop_broken:
+        if drop_adversarial:
             s.gone = s.gone | broken(logits, s.y, targeted)
             if looking(s.x.device, step):
                 s.gone = confirmed(model, s.now, s.y, s.gone, targeted)
@@ -169,14 +169,14 @@ def _climb(
                 done[s.row], fallen[s.row] = s.now, s.gone
                 staying = (~s.gone).nonzero().flatten()
                 s, grad = select(s, staying), grad[staying]
-                gradient, project = gradients(model, s.y, loss, steps - step - 1, drop_broken), s.threat.onto(s.x)
+                gradient, project = gradients(model, s.y, loss, steps - step - 1, drop_adversarial), s.threat.onto(s.x)
             if not len(s.row):
                 return done, fallen
         if momentum:
             s.velocity = momentum * s.velocity + grad / rowwise(grad.abs().flatten(1).sum(1).clamp_min(tiny), s.x)
             grad = s.velocity
         ahead = project(s.threat.ascend(s.x, s.now, -grad if targeted else grad, s.step_size))
-        s.now = torch.where(rowwise(s.gone, s.x), s.now, ahead) if drop_broken else ahead
+        s.now = torch.where(rowwise(s.gone, s.x), s.now, ahead) if drop_adversarial else ahead
     done[s.row], fallen[s.row] = s.now, confirmed(model, s.now, s.y, s.gone, targeted)
     return done, fallen
 

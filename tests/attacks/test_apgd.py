@@ -12,9 +12,9 @@ from cs329t_robust.attacks import apgd_climb
 @pytest.mark.parametrize("threat", [Linf(0.1), L2(1.2)], ids=repr)
 def test_apgd_is_no_weaker_than_pgd_and_dropping_changes_no_verdict(digits, threat):
     model, x, y = digits
-    by_pgd = robust_accuracy(model, x, y, partial(pgd, steps=50, drop_broken=True), threat)
+    by_pgd = robust_accuracy(model, x, y, partial(pgd, steps=50, drop_adversarial=True), threat)
     kept = robust_accuracy(model, x, y, partial(apgd, steps=50), threat)
-    dropped = robust_accuracy(model, x, y, partial(apgd, steps=50, drop_broken=True), threat)
+    dropped = robust_accuracy(model, x, y, partial(apgd, steps=50, drop_adversarial=True), threat)
     assert kept <= by_pgd
     assert (kept.correct == dropped.correct).float().mean() >= 0.99
 
@@ -48,7 +48,7 @@ def test_apgd_sees_where_its_last_step_leads():
 @pytest.mark.parametrize("attack", [apgd, apgd_t])
 def test_apgd_climbs_on_after_a_success_unless_told_to_drop_it(digits, attack):
     model, x, y = digits
-    on, dropped = (attack(model, x, y, threat=Linf(0.2), drop_broken=drop) for drop in (False, True))
+    on, dropped = (attack(model, x, y, threat=Linf(0.2), drop_adversarial=drop) for drop in (False, True))
     broken = model(dropped).argmax(1) != y
     assert broken.float().mean() > 0.8
     assert ((model(on).argmax(1) != y) == broken).all()
@@ -101,7 +101,9 @@ def test_the_target_that_leads_furthest_is_kept_not_the_first_that_is_reached(di
 
     def lead(targets):
         with torch.no_grad():
-            logits = model(apgd_t(model, x, y, threat=Linf(0.3), steps=15, drop_broken=False, keep=1, targets=targets))
+            logits = model(
+                apgd_t(model, x, y, threat=Linf(0.3), steps=15, drop_adversarial=False, keep=1, targets=targets)
+            )
         each = [losses.targeted_dlr(logits, y, torch.full_like(y, target)) for target in range(10)]
         return torch.stack(each, 1).scatter(1, y[:, None], -torch.inf).amax(1)
 

@@ -69,8 +69,8 @@ def eager(monkeypatch, attack, *images):
 
 ATTACKS = [
     partial(pgd, threat=Linf(0.1), steps=20),
-    partial(pgd, threat=L2(1.0), steps=40, drop_broken=True, restarts=2, momentum=0.5),
-    partial(apgd, threat=Linf(0.1), steps=40, drop_broken=True),
+    partial(pgd, threat=L2(1.0), steps=40, drop_adversarial=True, restarts=2, momentum=0.5),
+    partial(apgd, threat=Linf(0.1), steps=40, drop_adversarial=True),
     partial(apgd_t, threat=Linf(0.05), steps=100, targets=3, keep=0.5),
     partial(fab_t, threat=Linf(0.02), steps=30, targets=2),
     partial(fmn, steps=40),
@@ -122,7 +122,9 @@ def test_a_handful_of_steps_is_not_recorded(tape, some):
 
 def test_a_smaller_batch_is_recorded_anew(tape, some, monkeypatch):
     model, x, y = some
-    attack = partial(pgd, threat=Linf(torch.linspace(0.01, 0.2, len(x))), steps=60, step_size=0.004, drop_broken=True)
+    attack = partial(
+        pgd, threat=Linf(torch.linspace(0.01, 0.2, len(x))), steps=60, step_size=0.004, drop_adversarial=True
+    )
     expected = eager(monkeypatch, attack, model, x, y)
     assert torch.equal(attack(model, x, y), expected)
     assert tape.made > 1

@@ -272,7 +272,7 @@ def test_the_fast_ensemble_has_fab_where_it_alone_sees_through():
 
 BAD = [
     (partial(pgd, threat=Linf(0.1)), {"targeted": "no"}, "targeted: expected True or False, got 'no'"),
-    (partial(pgd, threat=Linf(0.1)), {"drop_broken": torch.tensor(1)}, "drop_broken: expected True or False"),
+    (partial(pgd, threat=Linf(0.1)), {"drop_adversarial": torch.tensor(1)}, "drop_adversarial: expected True or False"),
     (partial(pgd, threat=Linf(0.1)), {"random_start": 1}, "random_start: expected True or False, got 1"),
     (partial(pgd, threat=Linf(0.1)), {"loss": "ce"}, "loss: expected a function such as cross_entropy, got 'ce'"),
     (partial(pgd, threat=Linf(0.1)), {"generator": 0}, "generator: expected a torch.Generator, got 0"),

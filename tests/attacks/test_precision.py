@@ -114,8 +114,8 @@ class Liar(nn.Module):
 
 
 SEARCHES = [
-    partial(pgd, threat=Linf(0.01), steps=6, drop_broken=True, restarts=2),
-    partial(apgd, threat=L2(0.05), steps=6, drop_broken=True, restarts=2),
+    partial(pgd, threat=Linf(0.01), steps=6, drop_adversarial=True, restarts=2),
+    partial(apgd, threat=L2(0.05), steps=6, drop_adversarial=True, restarts=2),
     partial(apgd_t, threat=Linf(0.01), steps=6, targets=1),
     partial(square, threat=Linf(0.01), queries=8),
     partial(sparse_rs, threat=L0(1), queries=8),
@@ -158,9 +158,9 @@ def test_what_is_confirmed_does_leave(attack):
 
 
 STRONG = [
-    partial(pgd, steps=15, restarts=2, drop_broken=True),
-    partial(pgd, steps=15, drop_broken=True, loss=losses.dlr),
-    partial(apgd, steps=15, drop_broken=True),
+    partial(pgd, steps=15, restarts=2, drop_adversarial=True),
+    partial(pgd, steps=15, drop_adversarial=True, loss=losses.dlr),
+    partial(apgd, steps=15, drop_adversarial=True),
     partial(apgd_t, steps=10, targets=3),
     partial(square, queries=100),
 ]
@@ -196,7 +196,7 @@ def test_what_a_climb_calls_broken_is_broken_in_full_precision(monkeypatch):
 
     monkeypatch.setattr(module, "_climb", spied)
     with bfloat16():
-        pgd(model, x, y, threat=Linf(0.07), steps=20, drop_broken=True)
+        pgd(model, x, y, threat=Linf(0.07), steps=20, drop_adversarial=True)
     ((found, fallen, label),) = seen
     assert 10 < int(fallen.sum()) < 60
     assert bool((model(found[fallen]).argmax(1) != label[fallen]).all())

@@ -42,8 +42,8 @@ def shown(monkeypatch):
 
 
 ATTACKS = [
-    partial(pgd, steps=4, restarts=3, drop_broken=True),
-    partial(apgd, steps=8, drop_broken=True),
+    partial(pgd, steps=4, restarts=3, drop_adversarial=True),
+    partial(apgd, steps=8, drop_adversarial=True),
     partial(square, queries=60),
     partial(square, queries=400, hope=0.9),
     partial(autoattack, version="fast"),

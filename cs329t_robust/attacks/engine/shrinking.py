@@ -16,7 +16,7 @@ from ...threat import Threat
 LEAVING_COSTS = {"cpu": 0.5, "cuda": 5.0}  # each row of a batch, in steps; on a GPU the step is recorded anew
 LOOK = {"cuda": 10}  # steps between looks at how many are done, where a look makes the host wait for the device
 AT_ONCE = {"cpu": 1 << 19, "cuda": 1 << 23}  # pixel values attacked at a time: 668 digits or 3 photographs on a CPU
-FLAGS = {"targeted", "drop_broken", "random_start"}
+FLAGS = {"targeted", "drop_adversarial", "random_start"}
 FUNCTIONS = {"loss": "cross_entropy", "attack": "partial(pgd, steps=40)"}
 EACH = {"step_size", "weight"}  # settings that may hold a number for each image
 S = TypeVar("S")
