@@ -7,11 +7,12 @@ from ..contract.borrowing import borrowed
 from ..contract.inputs import Loss, Model, check_count, check_inputs, check_number
 from ..losses import cross_entropy, targeted_dlr
 from ..threat import Threat
-from .apgd_climb import climb
-from .engine.shrinking import batched, rivals_at
+from .apgd_algorithm import maximise
+from .engine.batches import batched
+from .engine.success import rivals_at
 
 
-@batched
+@batched()
 def apgd(
     model: Model,
     x: Tensor,
@@ -55,13 +56,13 @@ def apgd(
     """
     x, y = check_inputs(model, x, y, threat)
     sign = -1 if targeted else 1
-    return climb(
+    return maximise(
         model, x, y, y[:, None], lambda logits, y, _: sign * loss(logits, y), threat=threat, steps=steps,
         restarts=restarts, targeted=targeted, drop=drop_adversarial, seed=seed,
     )  # fmt: skip
 
 
-@batched
+@batched()
 def apgd_t(
     model: Model,
     x: Tensor,
@@ -110,8 +111,8 @@ def apgd_t(
     check_count("targets", targets, 1)
     check_number("keep", keep, 0, 1, above=True, unit=" (a share of the targets)")
     with borrowed(model), torch.no_grad():
-        goals = rivals_at(model, x, y, targets)
-    return climb(
-        model, x, y, goals, targeted_dlr, threat=threat, steps=steps, restarts=restarts, drop=drop_adversarial,
-        keep=keep, seed=seed,
+        classes = rivals_at(model, x, y, targets)
+    return maximise(
+        model, x, y, classes, targeted_dlr, threat=threat, steps=steps, restarts=restarts, drop=drop_adversarial,
+        share=keep, seed=seed,
     )  # fmt: skip

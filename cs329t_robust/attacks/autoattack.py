@@ -12,7 +12,7 @@ from ..losses import unsaturated
 from ..runtime.progress_bar import section
 from ..threat import L1, L2, Linf, Masked, Threat
 from .apgd import apgd, apgd_t
-from .engine.shrinking import batched
+from .engine.batches import batched
 from .fab import fab_t
 from .square import square
 
@@ -57,7 +57,7 @@ def fast(threat: Threat, seed: int) -> list[Stage]:
 VERSIONS = {"standard": standard, "fast": fast}
 
 
-@batched
+@batched()
 def autoattack(
     model: Model,
     x: Tensor,

@@ -20,6 +20,12 @@ from cs329t_robust.training.recipes import RECIPES
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device; this machine has none")
 
 
+@pytest.fixture(autouse=True)
+def recording(monkeypatch):
+    """Record CUDA graphs, which happens only where it is asked for."""
+    monkeypatch.setenv("CS329T_CUDA_GRAPHS", "1")
+
+
 @pytest.mark.parametrize("row", ROWS, ids=str)
 def test_every_attack_runs_on_the_device_of_the_images(crooked, row):
     if isinstance(row.threat, Masked):

@@ -35,6 +35,7 @@ from cs329t_robust import (
     train_patch,
 )
 from cs329t_robust.attacks.autoattack import fast
+from cs329t_robust.attacks.engine import batches
 from cs329t_robust.attacks.physical.patches import Placements
 from cs329t_robust.attacks.sparse_rs import _schedule
 from cs329t_robust.certification import lower_bound
@@ -227,7 +228,7 @@ def test_sparse_rs_moves_fewer_pixels_on_the_authors_schedule():
 
 
 def test_a_palette_as_long_as_the_batch_is_not_one_colour_for_each_image(monkeypatch):
-    monkeypatch.setattr(attacks.rows, "AT_ONCE", {"cpu": 3 * 64 * 2})
+    monkeypatch.setattr(batches, "AT_ONCE", {"cpu": 3 * 64 * 2})
     model, x, y = made(n=4)
     palette = torch.tensor([[0.0, 0, 0], [1, 1, 1], [1, 0, 0], [0, 0, 1]])
     paint = partial(physical, model, x, y, threat=Masked(Linf(1.0), torch.ones(8, 8)), steps=3)
