@@ -90,12 +90,12 @@ def _ours(attack: str, eps: float, step_size: float) -> dict[tuple[str, str], Ru
         },
         "pgd": {
             ("fixed", "ours"): partial(_call, "pgd", {**pgd, "random_start": False}),
-            ("evaluation", "ours"): partial(_call, "pgd", {**pgd, "random_start": False, "drop_broken": True}),
+            ("evaluation", "ours"): partial(_call, "pgd", {**pgd, "random_start": False, "drop_adversarial": True}),
             ("fixed", "bare"): partial(bare, eps=eps, steps=STEPS, step_size=step_size),
         },
         "pgd-5": {
             ("fixed", "ours"): partial(_call, "pgd", {**pgd, "restarts": 5}),
-            ("evaluation", "ours"): partial(_call, "pgd", {**pgd, "restarts": 5, "drop_broken": True}),
+            ("evaluation", "ours"): partial(_call, "pgd", {**pgd, "restarts": 5, "drop_adversarial": True}),
         },
         "deepfool": {("default", "ours"): partial(_call, "deepfool", {"norm": "L2"})},
         "l2": {

@@ -26,8 +26,8 @@ def margin(logits: Tensor, y: Tensor) -> Tensor:
     return others.amax(1) - own
 
 
-def past(logits: Tensor, y: Tensor, targeted: bool) -> Tensor:
-    """Return how far past the boundary each example is, (n,): its margin; if `targeted`, how far `y` leads."""
+def adversarial_margin(logits: Tensor, y: Tensor, targeted: bool) -> Tensor:
+    """Return by how much each example is adversarial, (n,): its margin, or if `targeted` how far `y` is ahead."""
     return -margin(logits, y) if targeted else margin(logits, y)
 
 

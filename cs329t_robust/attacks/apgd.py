@@ -7,11 +7,12 @@ from ..contract.borrowing import borrowed
 from ..contract.inputs import Loss, Model, check_count, check_inputs, check_number
 from ..losses import cross_entropy, targeted_dlr
 from ..threat import Threat
-from .apgd_climb import climb
-from .engine.shrinking import batched, rivals_at
+from .apgd_algorithm import maximise
+from .engine.batches import batched
+from .engine.success import rivals_at
 
 
-@batched
+@batched()
 def apgd(
     model: Model,
     x: Tensor,
@@ -22,14 +23,14 @@ def apgd(
     restarts: int = 1,
     targeted: bool = False,
     loss: Loss = cross_entropy,
-    drop_broken: bool = False,
+    drop_adversarial: bool = False,
     seed: int = 0,
 ) -> Tensor:
     """Climb the loss with Auto-PGD.
 
     Parameters
     ----------
-    model, x, y, targeted, loss, drop_broken, seed
+    model, x, y, targeted, loss, drop_adversarial, seed
         As in `pgd`.
     threat : Linf, L2 or L1, or one of them `Masked`
     steps : int >= 1
@@ -40,7 +41,7 @@ def apgd(
     -------
     Tensor (n, c, h, w)
         Detached, in [0, 1] and within the threat: the success of the highest loss where one was met (the first one,
-        with `drop_broken`), else the highest loss.
+        with `drop_adversarial`), else the highest loss.
 
     Raises
     ------
@@ -55,13 +56,13 @@ def apgd(
     """
     x, y = check_inputs(model, x, y, threat)
     sign = -1 if targeted else 1
-    return climb(
+    return maximise(
         model, x, y, y[:, None], lambda logits, y, _: sign * loss(logits, y), threat=threat, steps=steps,
-        restarts=restarts, targeted=targeted, drop=drop_broken, seed=seed,
+        restarts=restarts, targeted=targeted, drop=drop_adversarial, seed=seed,
     )  # fmt: skip
 
 
-@batched
+@batched()
 def apgd_t(
     model: Model,
     x: Tensor,
@@ -72,7 +73,7 @@ def apgd_t(
     targets: int = 9,
     restarts: int = 1,
     keep: float = 0.7,
-    drop_broken: bool = True,
+    drop_adversarial: bool = True,
     seed: int = 0,
 ) -> Tensor:
     """Climb the targeted difference-of-logits ratio towards the strongest other classes, all of them in one batch.
@@ -88,14 +89,14 @@ def apgd_t(
     keep : float in (0, 1]
         Share of its targets, rounded up, that an image keeps at each look-back: those that have come furthest. Of 9
         targets 0.7 asks for 0.61 of the gradients, 0.5 for 0.45; 1 follows every target to its end, as published.
-    drop_broken : bool
+    drop_adversarial : bool
         Leave an image alone, with all its targets, once one of them is reached.
 
     Returns
     -------
     Tensor (n, c, h, w)
         Detached, in [0, 1] and within the threat: the success of the highest loss where one was met (the first one,
-        with `drop_broken`), else the highest loss.
+        with `drop_adversarial`), else the highest loss.
 
     Raises
     ------
@@ -110,8 +111,8 @@ def apgd_t(
     check_count("targets", targets, 1)
     check_number("keep", keep, 0, 1, above=True, unit=" (a share of the targets)")
     with borrowed(model), torch.no_grad():
-        goals = rivals_at(model, x, y, targets)
-    return climb(
-        model, x, y, goals, targeted_dlr, threat=threat, steps=steps, restarts=restarts, drop=drop_broken,
-        keep=keep, seed=seed,
+        classes = rivals_at(model, x, y, targets)
+    return maximise(
+        model, x, y, classes, targeted_dlr, threat=threat, steps=steps, restarts=restarts, drop=drop_adversarial,
+        share=keep, seed=seed,
     )  # fmt: skip

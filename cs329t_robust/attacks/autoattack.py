@@ -12,7 +12,7 @@ from ..losses import unsaturated
 from ..runtime.progress_bar import section
 from ..threat import L1, L2, Linf, Masked, Threat
 from .apgd import apgd, apgd_t
-from .engine.shrinking import batched
+from .engine.batches import batched
 from .fab import fab_t
 from .square import square
 
@@ -23,7 +23,7 @@ def standard(threat: Threat, seed: int) -> list[Stage]:
     """Return the published ensemble: APGD-CE, APGD-T, FAB-T and Square with the published budgets."""
     sparse = isinstance(threat.ball, L1)
     stages: list[Stage] = [
-        partial(apgd, steps=100, restarts=5 if sparse else 1, drop_broken=True, seed=seed),
+        partial(apgd, steps=100, restarts=5 if sparse else 1, drop_adversarial=True, seed=seed),
         partial(apgd_t, steps=100, targets=5 if sparse else 9, keep=1, seed=seed),
     ]
     if not isinstance(threat, Masked):
@@ -45,7 +45,7 @@ def fast(threat: Threat, seed: int) -> list[Stage]:
     """
     sparse = isinstance(threat.ball, L1)
     stages: list[Stage] = [
-        partial(apgd, steps=50, loss=unsaturated, drop_broken=True, seed=seed),
+        partial(apgd, steps=50, loss=unsaturated, drop_adversarial=True, seed=seed),
         partial(apgd_t, steps=60, targets=5 if sparse else 9, keep=0.5, seed=seed),
     ]
     if not isinstance(threat, Linf | Masked):
@@ -57,7 +57,7 @@ def fast(threat: Threat, seed: int) -> list[Stage]:
 VERSIONS = {"standard": standard, "fast": fast}
 
 
-@batched
+@batched()
 def autoattack(
     model: Model,
     x: Tensor,

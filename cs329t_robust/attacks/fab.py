@@ -1,4 +1,4 @@
-"""FAB: walk along the boundary by projecting onto its linearisation, always pulled back towards the image."""
+"""FAB: follow the boundary by projecting onto its linearisation, always pulled back towards the image."""
 
 from dataclasses import dataclass
 
@@ -8,31 +8,58 @@ from torch import Tensor
 from ..contract.borrowing import borrowed, full_precision
 from ..contract.inputs import Model, check_count, check_finite, check_inputs
 from ..losses import targeted_margin
-from ..runtime.progress_bar import tick
 from ..runtime.randomness import ImageRandom
 from ..threat import L1, L2, Linf, Threat, rowwise
 from ..threat.projections import onto_hyperplane
-from .engine.cuda_graph import Repeated, gradients
-from .engine.shrinking import batched, first_rows, rivals_at, select, worth_leaving
+from .engine.batches import batched
+from .engine.search import Search
+from .engine.shrinking import Batch, Found, first_rows
+from .engine.success import is_adversarial, rivals_at
 
 PULL, OVERSHOOT, BACK, BISECTIONS = 0.1, 1.05, 0.9, 3  # alpha_max, eta, beta and the final search of the paper
 
 
-@dataclass
-class State:
-    """One walk for each image and target; every tensor has as many rows."""
+@dataclass(kw_only=True)
+class FABState(Batch):
+    """One run for each image and target; `adversarial` are those of whose image one was met within the threat."""
 
-    image: Tensor
-    x: Tensor
-    y: Tensor
     target: Tensor
-    threat: Threat
-    now: Tensor
-    best: Tensor
-    near: Tensor
+    nearest: Tensor  # the nearest adversarial point of this run
+    distance: Tensor  # and how far it is from x
 
 
-@batched
+class FABFound(Found):
+    """Of each image the nearest adversarial point of all its runs, and how far it is."""
+
+    def __init__(self, x: Tensor, eps: float | Tensor) -> None:
+        self.x_adv, self.distance, self.eps = x.clone(), torch.full_like(x[:, 0, 0, 0], torch.inf), eps
+
+    @property
+    def adversarial(self) -> Tensor:
+        """Of which images one lies within the threat, (n,)."""
+        return self.distance <= self.eps
+
+    def offer(self, s: FABState, adversarial: Tensor) -> None:
+        """Let each run remember where it is, if that is adversarial and nearer to its image than all before."""
+        distance = s.threat.distance(s.x, s.x_adv).masked_fill(~adversarial, torch.inf)
+        nearer = distance < self.distance[s.image]
+        s.nearest = torch.where(rowwise(nearer, s.x), s.x_adv, s.nearest)
+        s.distance = torch.where(nearer, distance, s.distance)
+        self.distance = self.distance.scatter_reduce(0, s.image, distance, "amin")
+        s.adversarial = self.distance[s.image] <= s.threat.eps
+
+    def take(self, s: FABState) -> None:
+        """Take in, for each image, the point of the run that came nearest."""
+        check_finite(s.x_adv, "runs")  # NaN is within no radius and would pass for robustness
+        rows = first_rows(s.image, (s.distance == self.distance[s.image]) & s.distance.isfinite(), len(self.distance))
+        self.x_adv[s.image[rows]] = s.nearest[rows]
+
+    def count(self, s: FABState) -> int:
+        """Return how many images are adversarial so far."""
+        return int(self.adversarial.sum())
+
+
+@batched()
 def fab_t(
     model: Model,
     x: Tensor,
@@ -56,7 +83,7 @@ def fab_t(
     targets : int >= 1
         Classes aimed at, by descending logit at x, all in one batch; fewer where the model has fewer.
     seed : int
-        With 0 every walk starts at x, with another at a random point of the threat, by the seed and the image's pixels.
+        With 0 every run starts at x, with another at a random point of the threat, by the seed and the image's pixels.
 
     Returns
     -------
@@ -84,73 +111,51 @@ def fab_t(
             goals = rivals_at(model, x, y, targets)
         image = torch.arange(len(x), device=x.device).repeat_interleave(goals.shape[1])
         start = threat.sample(x, ImageRandom(seed, x))[image] if seed else x[image]
-        best, near = x.clone(), torch.full_like(x[:, 0, 0, 0], torch.inf)
-        s = State(image, x[image], y[image], goals.flatten(), threat.select(image), start, start, near[image])
-        gradient, standing = _gradients(model, s, steps), torch.ones_like(s.image, dtype=torch.bool)
-        for i in range(steps):
-            tick(i / steps, lambda: int((near <= threat.eps).sum()))  # noqa: B023
-            grad, logits = gradient(s.now, check=i == 0)
-            s.now = _walk(s, grad, -targeted_margin(logits, s.y, s.target).to(x.dtype), type(threat).__name__)
+        found, infinite = FABFound(x, threat.eps), torch.full_like(start[:, 0, 0, 0], torch.inf)
+        s = FABState(
+            x=x[image], y=y[image], x_adv=start, threat=threat.select(image), image=image, target=goals.flatten(),
+            nearest=start, distance=infinite,
+        )  # fmt: skip
+        search = Search(model, s, lambda logits, y: targeted_margin(logits, y, s.target), found, drop=True)
+        for _ in search.steps(steps):
+            grad, logits = search.evaluate()
+            gap = -targeted_margin(logits, s.y, s.target).to(x.dtype)
+            s.x_adv = _step(s, grad, gap, type(threat).__name__)
             with torch.no_grad():
-                broken = model(s.now.clone()).argmax(1) != s.y
-            near = _offer(s, broken & standing, near)
-            s.now = torch.where(rowwise(broken, s.x), s.x + BACK * (s.now - s.x), s.now)
-            standing = near[s.image] > s.threat.eps  # who is done stays as it is, whenever it leaves
-            if worth_leaving(standing, i, steps - i - 1):
-                check_finite(s.now, "walks")  # NaN is within no radius and would pass for robustness
-                _keep(s, best, near)
-                s, standing = select(s, standing), standing[standing]
-                gradient = _gradients(model, s, steps - i - 1)
-            if not len(s.image):
-                break
-        check_finite(s.now, "walks")
-        _keep(s, best, near)
-        _pull_back(model, x, y, threat, best, near)
-    return check_finite(torch.where(rowwise(near <= threat.eps, x), best, x))
+                crossed = is_adversarial(model(s.x_adv.clone()), s.y)
+            found.offer(s, crossed & ~s.adversarial)  # who is done stays as it is, whenever it leaves
+            s.x_adv = torch.where(rowwise(crossed, s.x), s.x + BACK * (s.x_adv - s.x), s.x_adv)
+            search.leave(s.adversarial)
+        search.finish()
+        _pull_back(model, x, y, threat, found)
+    return check_finite(torch.where(rowwise(found.adversarial, x), found.x_adv, x))
 
 
-def _gradients(model: Model, s: State, calls: int) -> Repeated:
-    return gradients(model, s.y, lambda logits, y: targeted_margin(logits, y, s.target), calls, True)
-
-
-def _walk(s: State, grad: Tensor, gap: Tensor, norm: str) -> Tensor:
-    """Step to the linear boundary from where the walk is and from x, and mix the two by their distances."""
-    now, x, slope = s.now.flatten(1), s.x.flatten(1), grad.flatten(1)
-    from_x = gap + (slope * (now - x)).sum(1)
-    ends = onto_hyperplane(torch.cat([now, x]), slope.repeat(2, 1), torch.cat([gap, from_x]), norm)
+def _step(s: FABState, grad: Tensor, gap: Tensor, norm: str) -> Tensor:
+    """Step to the linear boundary from where the run is and from x, and mix the two by their distances."""
+    now, x, flat = s.x_adv.flatten(1), s.x.flatten(1), grad.flatten(1)
+    from_x = gap + (flat * (now - x)).sum(1)
+    ends = onto_hyperplane(torch.cat([now, x]), flat.repeat(2, 1), torch.cat([gap, from_x]), norm)
     ahead, direct = ends[: len(now)], ends[len(now) :]
     both, least = ((now, ahead), (x, direct)), max(1e-8, torch.finfo(x.dtype).tiny)
     one, other = (s.threat.distance(a.view_as(s.x), b.view_as(s.x)).clamp_min(least) for a, b in both)
     pull = (one / (one + other)).clamp(0, PULL)[:, None]
     mixed = (now + OVERSHOOT * (ahead - now)) * (1 - pull) + (x + OVERSHOOT * (direct - x)) * pull
-    return (mixed.clamp(0, 1) + 0 * slope).view_as(s.x)  # NaN where the slope is no number, which a sign would hide
+    return (mixed.clamp(0, 1) + 0 * flat).view_as(s.x)  # NaN where the gradient is no number, which a sign would hide
 
 
-def _offer(s: State, broken: Tensor, near: Tensor) -> Tensor:
-    """Let each walk that is across, nearer to its image than any before, remember where; return how near they came."""
-    distance = s.threat.distance(s.x, s.now).masked_fill(~broken, torch.inf)
-    nearer = distance < near[s.image]
-    s.best, s.near = torch.where(rowwise(nearer, s.x), s.now, s.best), torch.where(nearer, distance, s.near)
-    return near.scatter_reduce(0, s.image, distance, "amin")
-
-
-def _keep(s: State, best: Tensor, near: Tensor) -> None:
-    """Keep, for each image, where the nearest of its walks was, before walks leave."""
-    rows = first_rows(s.image, (s.near == near[s.image]) & s.near.isfinite(), len(near))
-    best[s.image[rows]] = s.best[rows]
-
-
-def _pull_back(model: Model, x: Tensor, y: Tensor, threat: Threat, best: Tensor, near: Tensor) -> None:
+def _pull_back(model: Model, x: Tensor, y: Tensor, threat: Threat, found: FABFound) -> None:
     """Shorten what was found outside the threat along a straight line to x, as far as it stays adversarial."""
-    rows = ((near > threat.eps) & near.isfinite()).nonzero().flatten()
+    rows = ((found.distance > threat.eps) & found.distance.isfinite()).nonzero().flatten()
     if not len(rows):
         return
-    low, high = torch.zeros_like(near[rows]), torch.ones_like(near[rows])
+    x, y, end = x[rows], y[rows], found.x_adv[rows]
+    low, high = torch.zeros_like(found.distance[rows]), torch.ones_like(found.distance[rows])
     with torch.no_grad():
         for _ in range(BISECTIONS):
             middle = (low + high) / 2
-            point = x[rows] + rowwise(middle, x) * (best[rows] - x[rows])
-            broken = model(point.clone()).argmax(1) != y[rows]
-            low, high = torch.where(broken, low, middle), torch.where(broken, middle, high)
-    best[rows] = x[rows] + rowwise(high, x) * (best[rows] - x[rows])
-    near[rows] = threat.distance(x[rows], best[rows])
+            point = x + rowwise(middle, x) * (end - x)
+            adversarial = is_adversarial(model(point.clone()), y)
+            low, high = torch.where(adversarial, low, middle), torch.where(adversarial, middle, high)
+    found.x_adv[rows] = x + rowwise(high, x) * (end - x)
+    found.distance[rows] = threat.distance(x, found.x_adv[rows])

@@ -6,11 +6,11 @@ from ..contract.borrowing import borrowed
 from ..contract.inputs import Loss, Model, check_finite, check_inputs
 from ..losses import cross_entropy
 from ..threat import Threat
+from .engine.batches import batched
 from .engine.gradient import input_gradient
-from .engine.shrinking import batched
 
 
-@batched
+@batched()
 def fgsm(
     model: Model, x: Tensor, y: Tensor, *, threat: Threat, targeted: bool = False, loss: Loss = cross_entropy
 ) -> Tensor:

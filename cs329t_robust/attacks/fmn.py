@@ -8,20 +8,21 @@ from torch import Tensor
 from ..contract.borrowing import borrowed, full_precision
 from ..contract.inputs import Model, check_count, check_finite, check_inputs, check_number
 from ..losses import cross_entropy, margin
-from ..runtime.progress_bar import tick
 from ..threat import rowwise, unit
 from .deepfool import to_nearest_boundary
-from .engine.cuda_graph import gradients
+from .engine.batches import batched
 from .engine.gradient import logits_of
-from .engine.shrinking import batched, broken
-from .nearest import BALLS, Nearest, across
+from .engine.search import Search
+from .engine.shrinking import Batch
+from .engine.success import is_adversarial, is_clearly_adversarial
+from .nearest import BALLS, Nearest
 
 START = {"L2": 1.0, "Linf": 0.1, "L1": 5.0, "L0": 5.0}  # first radii
-STEP = {"L2": 3.0, "Linf": 1.0, "L1": 2.0, "L0": 2.0}
+STEP_SIZE = {"L2": 3.0, "Linf": 1.0, "L1": 2.0, "L0": 2.0}
 GAMMA = 0.05
 
 
-@batched
+@batched()
 def fmn(
     model: Model,
     x: Tensor,
@@ -83,40 +84,51 @@ def fmn(
         raise ValueError(f"norm: expected one of {', '.join(BALLS)}, got {norm!r}")
     x, y = check_inputs(model, x, y)
     check_count("steps", steps, 1)
-    step_size = STEP[norm] if step_size is None else step_size
+    step_size = STEP_SIZE[norm] if step_size is None else step_size
     check_number("step_size", step_size, 0, above=True)
     ball = BALLS[norm](0.0)
     with borrowed(model), full_precision(x.device):  # a nearest point is no matter of rounding
-        now, best = x, Nearest(x)
-        eps, half = x.new_full((len(x),), START[norm]), (steps + 1) // 2
-        for i in range(steps):
-            tick(i / steps, lambda: int(best.distance.isfinite().sum()))
-            decay = (1 + math.cos(math.pi * i / steps)) / 2
-            if i in (0, half):
-                gradient = gradients(model, y, cross_entropy if i == half else margin, half, False)
-            grad, logits = gradient(now, check=i == 0)
-            valid = across(logits, y, targeted) if i else broken(logits, y, targeted)  # x is classified as it stands
-            best.offer(now, ball.distance(x, now), valid)
-            eps = _radius(norm, eps, best.distance, valid)
-            here, length = ball.at(eps), step_size * (0.01 + 0.99 * decay)
-            ahead = here.ascend(x, now, -grad if targeted else grad, length if norm == "L2" else length * eps)
+        best, s, half = Nearest(x), Batch(x=x, y=y, x_adv=x), (steps + 1) // 2
+        eps, search = x.new_full((len(x),), START[norm]), Search(model, s, margin, best)
+        for step in search.steps(steps):
+            if step == half:
+                search.ask_anew(cross_entropy)
+            grad, logits = search.evaluate()
+            # x is classified as it stands
+            adversarial = (is_clearly_adversarial if step else is_adversarial)(logits, y, targeted)
+            best.offer(s.x_adv, ball.distance(x, s.x_adv), adversarial)
+            eps = _radius(norm, eps, best.distance, adversarial)
+            threat, length = ball.at(eps), step_size * _decay(step, steps)
+            length = length if norm == "L2" else length * eps
+            ahead = threat.ascend(x, s.x_adv, -grad if targeted else grad, length)
             if norm == "L2":  # out to the sphere, not only back to it
                 ahead = x + rowwise(eps, x) * unit(ahead - x)
-            now = here.project(x, ahead)
+            s.x_adv = threat.project(x, ahead)
         if not targeted and norm != "L0":
-            step, straight = to_nearest_boundary(model, x, y, norm), Nearest(x)
-            with torch.no_grad():
-                straight.offer(step, ball.distance(x, step), across(logits_of(model, step).to(x.dtype), y, False))
-            straight.pull(model, x, y, ball)
-            best.offer(straight.x, straight.distance, straight.distance.isfinite())
+            _offer_nearest_boundary(model, x, y, norm, best)
         best.pull(model, x, y, ball, targeted)
-    return check_finite(torch.where(rowwise(best.distance.isfinite(), x), best.x, now))
+    return check_finite(torch.where(rowwise(best.adversarial, x), best.x_adv, s.x_adv))
 
 
-def _radius(norm: str, eps: Tensor, best: Tensor, valid: Tensor) -> Tensor:
-    """Return each image's next radius: smaller where it is across, larger where it is not."""
+def _decay(step: int, steps: int) -> float:
+    """Return what is left of the first step's length: from 1 along half a cosine to a hundredth."""
+    return 0.01 + 0.99 * (1 + math.cos(math.pi * step / steps)) / 2
+
+
+def _radius(norm: str, eps: Tensor, best: Tensor, adversarial: Tensor) -> Tensor:
+    """Return each image's next radius: smaller where it is adversarial, larger where it is not."""
     inside, outside = torch.minimum(eps, best) * (1 - GAMMA), eps * (1 + GAMMA)
     if norm == "L0":  # whole pixels, at least one at a time
         inside = inside.floor().minimum(torch.minimum(eps, best) - 1).clamp_min(0)
         outside = outside.floor().maximum(eps + 1)
-    return torch.where(valid, inside, outside)
+    return torch.where(adversarial, inside, outside)
+
+
+def _offer_nearest_boundary(model: Model, x: Tensor, y: Tensor, norm: str, best: Nearest) -> None:
+    """Offer the first step of DeepFool, pulled back as far as it stays adversarial."""
+    step, straight, ball = to_nearest_boundary(model, x, y, norm), Nearest(x), BALLS[norm](0.0)
+    with torch.no_grad():
+        logits = logits_of(model, step).to(x.dtype)
+    straight.offer(step, ball.distance(x, step), is_clearly_adversarial(logits, y))
+    straight.pull(model, x, y, ball)
+    best.offer(straight.x_adv, straight.distance, straight.adversarial)

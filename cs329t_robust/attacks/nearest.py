@@ -4,31 +4,41 @@ import torch
 from torch import Tensor
 
 from ..contract.inputs import Model
-from ..losses import bounded, margin, past
+from ..losses import adversarial_margin
 from ..threat import L0, L1, L2, Ball, Linf, rowwise
 from .engine.gradient import logits_of
+from .engine.shrinking import Batch, Found
+from .engine.success import is_clearly_adversarial
 
 BALLS = {"L2": L2, "Linf": Linf, "L1": L1, "L0": L0}  # what is to be small
-CLEAR = 32  # by how many roundings of the two logits a boundary must be crossed, so that another batch cannot undo it
 BISECTIONS = 10
 
 
-class Nearest:
+class Nearest(Found):
     """The nearest adversarial image met so far and its distance; infinite where none was.
 
     Attributes
     ----------
-    x : Tensor (n, c, h, w)
+    x_adv : Tensor (n, c, h, w)
     distance : Tensor (n,)
     """
 
     def __init__(self, x: Tensor) -> None:
-        self.x, self.distance = x, x.new_full((len(x),), torch.inf)
+        self.x_adv, self.distance = x, x.new_full((len(x),), torch.inf)
 
-    def offer(self, x_adv: Tensor, distance: Tensor, valid: Tensor) -> None:
-        """Keep `x_adv` where it is valid and nearer."""
-        nearer = valid & (distance < self.distance)
-        self.x = torch.where(rowwise(nearer, x_adv), x_adv, self.x)
+    @property
+    def adversarial(self) -> Tensor:
+        """Of which images one was met, (n,)."""
+        return self.distance.isfinite()
+
+    def count(self, s: Batch) -> int:
+        """Return how many images are adversarial so far."""
+        return int(self.adversarial.sum())
+
+    def offer(self, x_adv: Tensor, distance: Tensor, adversarial: Tensor) -> None:
+        """Keep `x_adv` where it is adversarial and nearer."""
+        nearer = adversarial & (distance < self.distance)
+        self.x_adv = torch.where(rowwise(nearer, x_adv), x_adv, self.x_adv)
         self.distance = torch.where(nearer, distance, self.distance)
 
     @torch.no_grad()
@@ -36,24 +46,15 @@ class Nearest:
         self, model: Model, x: Tensor, y: Tensor, ball: Ball, targeted: bool = False, confidence: float = 0.0
     ) -> None:
         """Bisect the radius at which each image is projected back towards x: never to a worse one."""
-        low, high, end = torch.zeros_like(self.distance), self.distance, self.x
-        reached = self.distance.isfinite()
+        low, high, end = torch.zeros_like(self.distance), self.distance, self.x_adv
+        met = self.adversarial
         for _ in range(BISECTIONS):
-            middle = ((low + high) / 2).where(reached, 0)
+            middle = ((low + high) / 2).where(met, 0)
             point = ball.at(middle).project(x, end)
             logits = logits_of(model, point).to(x.dtype)
-            valid = reached & across(logits, y, targeted) & (past(logits, y, targeted) >= confidence)
-            self.offer(point, ball.distance(x, point), valid)
-            low, high = torch.where(valid, low, middle), torch.where(valid, middle, high)
-
-
-def across(logits: Tensor, y: Tensor, targeted: bool) -> Tensor:
-    """Return which images are past the boundary, and clear of it, (n,)."""
-    logits = bounded(logits)
-    own, ahead = logits.gather(1, y[:, None]).squeeze(1), margin(logits, y)
-    return (-ahead if targeted else ahead) > clearance(own, own + ahead)
-
-
-def clearance(one: Tensor, other: Tensor) -> Tensor:
-    """Return how far apart two logits must be for their order to be certain."""
-    return CLEAR * torch.finfo(one.dtype).eps * torch.maximum(one.abs(), other.abs())
+            enough = is_clearly_adversarial(logits, y, targeted) & (
+                adversarial_margin(logits, y, targeted) >= confidence
+            )
+            adversarial = met & enough
+            self.offer(point, ball.distance(x, point), adversarial)
+            low, high = torch.where(adversarial, low, middle), torch.where(adversarial, middle, high)

@@ -8,18 +8,20 @@ from torch import Tensor
 
 from ..contract.borrowing import borrowed, full_precision
 from ..contract.inputs import Loss, Model, check_count, check_finite, check_inputs, check_number
-from ..losses import past, squared_penalty
-from ..runtime.progress_bar import section, tick
+from ..losses import adversarial_margin, squared_penalty
+from ..runtime.progress_bar import section
 from ..threat import L2, rowwise
-from .engine.cuda_graph import gradients
-from .engine.shrinking import batched, broken
+from .engine.batches import batched
+from .engine.search import Search
+from .engine.shrinking import Batch
+from .engine.success import is_adversarial
 from .nearest import Nearest
 
 LARGEST = 1e10  # c, as in the authors' code
 LAST_STEP = 0.1  # share of the learning rate with which a search for c ends
 
 
-@batched
+@batched("weight")
 def penalty(
     model: Model,
     x: Tensor,
@@ -70,7 +72,7 @@ def penalty(
     return check_finite(last)
 
 
-@batched
+@batched("weight")
 def cw(
     model: Model,
     x: Tensor,
@@ -133,19 +135,19 @@ def cw(
     best = Nearest(x)
 
     def hinge(logits: Tensor, y: Tensor) -> Tensor:
-        return c * (confidence - past(logits, y, targeted)).clamp_min(0)
+        return c * (confidence - adversarial_margin(logits, y, targeted)).clamp_min(0)
 
     with borrowed(model), full_precision(x.device):  # a nearest point is no matter of rounding
         for search in range(searches):
             here = Nearest(x)
             with section(search / searches, (search + 1) / searches):
                 last = _descend(model, x, y, hinge, steps, step_size, here, targeted, confidence, LAST_STEP)
-            reached = here.distance.isfinite()
-            best.offer(here.x, here.distance, reached)
-            low, high = torch.where(reached, low, c), torch.where(reached, torch.minimum(high, c), high)
+            met = here.adversarial
+            best.offer(here.x_adv, here.distance, met)
+            low, high = torch.where(met, low, c), torch.where(met, torch.minimum(high, c), high)
             c = torch.where(high.isfinite(), (low + high) / 2, (10 * c).clamp_max(LARGEST))
         best.pull(model, x, y, L2(0.0), targeted, confidence)
-    return check_finite(torch.where(rowwise(best.distance.isfinite(), x), best.x, last))
+    return check_finite(torch.where(rowwise(best.adversarial, x), best.x_adv, last))
 
 
 def _descend(
@@ -164,23 +166,24 @@ def _descend(
 
     The learning rate falls along a cosine to the share `end`.
     """
-    now = x.to(_wide(x), copy=True)
-    adam = torch.optim.Adam([now], lr=step_size)
-    gradient = gradients(model, y, loss, steps, False)
-    for i in range(steps + (nearest is not None)):
-        tick(i / (steps + 1), lambda: 0 if nearest is None else int(nearest.distance.isfinite().sum()))
-        grad, logits = gradient(now.to(x), check=i == 0)
+    point = x.to(_wide(x), copy=True)
+    adam = torch.optim.Adam([point], lr=step_size)
+    s = Batch(x=x, y=y, x_adv=x)
+    search = Search(model, s, loss, nearest)
+    for step in search.steps(steps + (nearest is not None)):
+        s.x_adv = point.to(x)
+        grad, logits = search.evaluate()
         if nearest is not None:
-            lead = past(logits, y, targeted)
-            fell = lead > 0 if i else broken(logits, y, targeted)  # x is classified as it stands
-            nearest.offer(now.to(x), (now - x).flatten(1).norm(dim=1), fell & (lead >= confidence))
-        if i == steps:
+            ahead = adversarial_margin(logits, y, targeted)
+            adversarial = ahead > 0 if step else is_adversarial(logits, y, targeted)  # x is classified as it stands
+            nearest.offer(s.x_adv, (point - x).flatten(1).norm(dim=1), adversarial & (ahead >= confidence))
+        if step == steps:
             break
-        now.grad = grad + 2 * (now - x)
-        adam.param_groups[0]["lr"] = step_size * (end + (1 - end) * (1 + cos(pi * i / steps)) / 2)
+        point.grad = grad + 2 * (point - x)
+        adam.param_groups[0]["lr"] = step_size * (end + (1 - end) * (1 + cos(pi * step / steps)) / 2)
         adam.step()
-        now.clamp_(0, 1)
-    return now.to(x)
+        point.clamp_(0, 1)
+    return point.to(x)
 
 
 def _check_weight(weight: float | Tensor, x: Tensor) -> Tensor:

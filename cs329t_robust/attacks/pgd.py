@@ -1,6 +1,6 @@
-"""Projected gradient descent: many small steps, each put back into the threat."""
+"""Projected gradient descent: many small steps along the gradient, each put back into the threat."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -17,28 +17,24 @@ from ..contract.inputs import (
     check_number,
 )
 from ..losses import cross_entropy
-from ..runtime.progress_bar import section, tick
+from ..runtime.progress_bar import section
 from ..runtime.randomness import ImageRandom
 from ..threat import Threat, rowwise
-from .engine.cuda_graph import gradients
-from .engine.shrinking import batched, broken, confirmed, looking, select, worth_leaving
+from .engine.batches import batched
+from .engine.search import Search
+from .engine.shrinking import Batch, Found
+from .engine.success import is_adversarial
 
 
-@dataclass
-class State:
-    """The images of one restart that are still climbed; every tensor has as many rows."""
+@dataclass(kw_only=True)
+class PGDState(Batch):
+    """The images of one restart."""
 
-    row: Tensor
-    x: Tensor
-    y: Tensor
-    threat: Threat
     step_size: float | Tensor
-    now: Tensor
-    gone: Tensor  # broken, but not out of the batch yet
     velocity: float | Tensor = 0.0  # the running sum of the gradients, with momentum
 
 
-@batched
+@batched("step_size")
 def pgd(
     model: Model,
     x: Tensor,
@@ -52,7 +48,7 @@ def pgd(
     momentum: float = 0.0,
     targeted: bool = False,
     loss: Loss = cross_entropy,
-    drop_broken: bool = False,
+    drop_adversarial: bool = False,
     seed: int = 0,
     generator: torch.Generator | None = None,
 ) -> Tensor:
@@ -83,7 +79,7 @@ def pgd(
         Descend the loss towards `y` instead of climbing away from it.
     loss : callable
         (logits, y) to one value per image, shape (n,); see `cs329t_robust.losses`.
-    drop_broken : bool
+    drop_adversarial : bool
         Stop working on an image once it is misclassified (reaches `y`, if `targeted`). Exact for measuring robust
         accuracy and far cheaper; but such examples sit just past the boundary, weaker for transfer. Under a reduced
         precision (`torch.autocast`, TF32) one forward pass in full precision has to confirm it first.
@@ -121,77 +117,67 @@ def pgd(
         generator = ImageRandom(seed, x)
 
     with borrowed(model):
+        images = PGDState(x=x, y=y, x_adv=x, threat=threat, step_size=step_size)
         best, best_score = x.clone(), x.new_full((len(x),), -torch.inf)
         todo = torch.arange(len(x), device=x.device)
-        whole = State(todo, x, y, threat, step_size, x, torch.zeros_like(todo, dtype=torch.bool))
         for restart in range(restarts):
-            s = replace(select(whole, todo), row=torch.arange(len(todo), device=x.device))
+            s = images.select(todo)
+            s.image = torch.arange(len(todo), device=x.device)
             if random_start:
-                s.now = s.threat.sample(s.x, generator)
+                s.x_adv = s.threat.sample(s.x, generator)
             with section(restart / restarts, (restart + 1) / restarts, len(x) - len(todo)):
-                found, fallen = _climb(model, s, steps, momentum, targeted, loss, drop_broken)
+                found = _pgd(model, s, steps, momentum, targeted, loss, drop_adversarial)
             if restarts == 1:
-                best = found
+                best = found.x_adv
                 break
-            score = _score(model, check_finite(found), y[todo], loss, targeted, fallen)
+            score = _score(model, found, y[todo], loss, targeted)
             better = score > best_score[todo]
-            best[todo[better]], best_score[todo[better]] = found[better], score[better]
-            if drop_broken:
-                standing = score < torch.inf
-                todo = todo[standing]
+            best[todo[better]], best_score[todo[better]] = found.x_adv[better], score[better]
+            if drop_adversarial:
+                robust = score < torch.inf
+                todo = todo[robust]
                 if not len(todo):
                     break
                 if isinstance(generator, ImageRandom):
-                    generator = generator.select(standing)
+                    generator = generator.select(robust)
     return check_finite(best)
 
 
-def _climb(
-    model: Model, s: State, steps: int, momentum: float, targeted: bool, loss: Loss, drop_broken: bool
-) -> tuple[Tensor, Tensor]:
-    """Run one restart; with `drop_broken`, an image stays as it is once broken, and soon leaves the batch.
-
-    Return the images and which of them are known to be broken.
-    """
-    done, fallen, tiny = torch.empty_like(s.x), torch.zeros_like(s.gone), torch.finfo(s.x.dtype).tiny
+def _pgd(
+    model: Model, s: PGDState, steps: int, momentum: float, targeted: bool, loss: Loss, drop_adversarial: bool
+) -> Found:
+    """Run the algorithm once, from where the images are."""
     if not steps:
         with torch.no_grad():
-            check_logits(model(s.now.clone()), s.x, s.y)
-    gradient, project = gradients(model, s.y, loss, steps, drop_broken), s.threat.onto(s.x)
-    for step in range(steps):
-        tick(step / steps, lambda: int(fallen.index_copy(0, s.row, s.gone).sum()))  # noqa: B023
-        grad, logits = gradient(s.now, check=step == 0)
-        if drop_broken:
-            s.gone = s.gone | broken(logits, s.y, targeted)
-            if looking(s.x.device, step):
-                s.gone = confirmed(model, s.now, s.y, s.gone, targeted)
-            if worth_leaving(~s.gone, step, steps - step - 1):
-                done[s.row], fallen[s.row] = s.now, s.gone
-                staying = (~s.gone).nonzero().flatten()
-                s, grad = select(s, staying), grad[staying]
-                gradient, project = gradients(model, s.y, loss, steps - step - 1, drop_broken), s.threat.onto(s.x)
-            if not len(s.row):
-                return done, fallen
+            check_logits(model(s.x_adv.clone()), s.x, s.y)
+    search = Search(model, s, loss, targeted=targeted, drop=drop_adversarial)
+    for _ in search.steps(steps):
+        grad = search.gradient()  # of loss(θ, x', y), to the pixels of x'
         if momentum:
-            s.velocity = momentum * s.velocity + grad / rowwise(grad.abs().flatten(1).sum(1).clamp_min(tiny), s.x)
+            s.velocity = momentum * s.velocity + _scaled(grad)
             grad = s.velocity
-        ahead = project(s.threat.ascend(s.x, s.now, -grad if targeted else grad, s.step_size))
-        s.now = torch.where(rowwise(s.gone, s.x), s.now, ahead) if drop_broken else ahead
-    done[s.row], fallen[s.row] = s.now, confirmed(model, s.now, s.y, s.gone, targeted)
-    return done, fallen
+        ahead = s.threat.ascend(s.x, s.x_adv, grad, s.step_size)  # in L∞ x' + η·sign(grad)
+        search.move(s.project(ahead))  # back into Δ
+    return search.finish()
 
 
-def _score(model: Model, x_adv: Tensor, y: Tensor, loss: Loss, targeted: bool, fallen: Tensor) -> Tensor:
-    """Return how good each attempt is: infinite for a success, else its loss; what has fallen is not asked again."""
+def _scaled(grad: Tensor) -> Tensor:
+    """Return each image's gradient at an L1 length of 1, as the momentum method adds them up."""
+    return grad / rowwise(grad.abs().flatten(1).sum(1).clamp_min(torch.finfo(grad.dtype).tiny), grad)
+
+
+def _score(model: Model, found: Found, y: Tensor, loss: Loss, targeted: bool) -> Tensor:
+    """Return how good each image is: infinite if it is adversarial, else its loss; only what may not be is asked."""
+    x_adv = check_finite(found.x_adv)
     score = torch.full_like(x_adv[:, 0, 0, 0], torch.inf)
-    rows = (~fallen).nonzero().flatten()
+    rows = (~found.adversarial).nonzero().flatten()
     if len(rows):
         with torch.no_grad(), full_precision(x_adv.device):
             logits = model(x_adv[rows])
             losses = loss(logits, y[rows])
             check_losses(losses, rows)
             losses = (-losses if targeted else losses).to(x_adv.dtype)
-            score[rows] = torch.where(broken(logits, y[rows], targeted), torch.inf, losses)
+            score[rows] = torch.where(is_adversarial(logits, y[rows], targeted), torch.inf, losses)
     return score
 
 

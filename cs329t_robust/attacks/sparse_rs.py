@@ -7,35 +7,33 @@ from torch import Tensor
 
 from ..contract.borrowing import borrowed
 from ..contract.inputs import Model, check_count, check_finite, check_inputs, check_number
-from ..runtime.progress_bar import tick
 from ..runtime.randomness import ImageRandom
-from ..threat import L0, Masked, Threat, allowed_places, radii, rowwise
-from .engine.queries import check_lead, confirmed_lead, lead, leads
-from .engine.shrinking import batched, looking, select, worth_leaving
+from ..threat import L0, Masked, Threat, allowed_places, radii
+from .engine.batches import batched
+from .engine.queries import query
+from .engine.random_search import Proposal, RandomSearchState, random_search
 
 # After so many of 10,000 queries the share of moved pixels falls: to a half, a quarter, a fifth, … of what it was.
 MARKS = (0, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
 DIVISORS = (1, 2, 4, 5, 6, 8, 10, 12, 15, 20)
 
 
-@dataclass
-class State:
-    """The images still on the right side; every tensor has n rows. A slot holds one changed pixel."""
+@dataclass(kw_only=True)
+class SparseRSState(RandomSearchState):
+    """The images that are still on the right side. A slot holds one changed pixel."""
 
-    row: Tensor
-    x: Tensor
-    y: Tensor
-    threat: Threat
     k: Tensor
-    places: Tensor
-    room: Tensor
+    places: Tensor  # the pixels of each image, those first that may change
+    room: Tensor  # how many may
     slot: Tensor
     colour: Tensor
-    best: Tensor
-    value: Tensor
+
+    def is_open(self) -> Tensor:
+        """Return which images are robust and have a pixel that may change, (n,)."""
+        return (self.margin <= 0) & (self.k > 0) & (self.room > 0)
 
 
-@batched
+@batched()
 def sparse_rs(
     model: Model,
     x: Tensor,
@@ -86,55 +84,31 @@ def sparse_rs(
     check_number("share", share, 0, 1, above=True)
     if not isinstance(threat.ball, L0):
         raise ValueError(f"threat: expected L0(k) for Sparse-RS, got {threat!r}")
-    found, random = x.clone(), ImageRandom(seed, x)
     with borrowed(model), torch.no_grad():
-        s = _begin(x, y, threat, lead(model, x, y, targeted, check=True))
-        lead_of = leads(model, s.y, targeted, queries)
-        for i in range(queries):
-            if looking(x.device, i):
-                s.value = confirmed_lead(model, s.best, s.y, s.value, targeted)
-            standing = _standing(s)
-            tick(i / queries, lambda: len(x) - int(standing.sum()))  # noqa: B023
-            if worth_leaving(standing, i, queries - i):
-                found[s.row] = s.best
-                s, random = select(s, standing), random.select(standing)
-                lead_of = leads(model, s.y, targeted, queries - i)
-            if not len(s.row):
-                break
-            slot, colour, new = _propose(s, random, share * _schedule(i, queries) if i else 1.0)
-            (value,) = lead_of(new)
-            if i == 0:  # the only answer that is taken whatever it is
-                check_lead(value)
-            better = _standing(s) & ((value > s.value) | (i == 0))
-            s.best = torch.where(rowwise(better, x), new, s.best)
-            s.slot = torch.where(better[:, None], slot, s.slot)
-            s.colour = torch.where(better[:, None, None], colour, s.colour)
-            s.value = torch.where(better, value, s.value)
-        found[s.row] = s.best
-    return check_finite(found)
+        s = _begin(x, y, threat, query(model, x, y, targeted, check=True), ImageRandom(seed, x))
+
+        def propose(step: int) -> Proposal:
+            return _propose(s, share * _schedule(step, queries) if step else 1.0)
+
+        return check_finite(random_search(model, s, propose, queries, targeted))
 
 
-def _standing(s: State) -> Tensor:
-    """Return which images are unbroken and have a pixel that may change."""
-    return (s.value <= 0) & (s.k > 0) & (s.room > 0)
-
-
-def _begin(x: Tensor, y: Tensor, threat: Threat, value: Tensor) -> State:
+def _begin(x: Tensor, y: Tensor, threat: Threat, margin: Tensor, random: ImageRandom) -> SparseRSState:
     n, c, h, w = x.shape
     k = radii(threat.eps, x.float()).clamp(max=h * w)  # half precision cannot count
     (places, room), slots = allowed_places(threat, x), max(1, int(k.max()))
-    return State(
-        row=torch.arange(n, device=x.device),
+    return SparseRSState(
         x=x,
         y=y,
+        x_adv=x,
         threat=threat,
+        margin=margin,
+        random=random,
         k=k,
         places=places,
         room=room,
         slot=torch.zeros(n, slots, dtype=torch.long, device=x.device),
         colour=x.new_zeros(n, slots, c),
-        best=x,
-        value=value,
     )
 
 
@@ -143,10 +117,10 @@ def _schedule(i: int, queries: int) -> float:
     return 1 / DIVISORS[sum(int(i / queries * 10000) > mark for mark in MARKS)]
 
 
-def _propose(s: State, random: ImageRandom, share: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Give some slots another place and another colour, each channel 0 or 1; return slots, colours and images."""
+def _propose(s: SparseRSState, share: float) -> Proposal:
+    """Give some slots another place and another colour, each channel 0 or 1."""
     n, slots, c = s.colour.shape
-    u = random.numbers(slots * (2 + c)).view(n, slots, 2 + c)  # in float32: half precision cannot tell places apart
+    u = s.random.numbers(slots * (2 + c)).view(n, slots, 2 + c)  # in float32: half precision cannot tell places apart
     key, spot, corner = u[:, :, 0], u[:, :, 1], (u[:, :, 2:] > 0.5).to(s.x.dtype)
     used = torch.arange(slots, device=u.device) < s.k[:, None]
     rank = key.masked_fill(~used, 2).argsort(1).argsort(1)
@@ -163,4 +137,4 @@ def _propose(s: State, random: ImageRandom, share: float) -> tuple[Tensor, Tenso
     new = s.x.flatten(2).scatter(2, shown[:, None].expand_as(paint), paint).view_as(s.x)
     if isinstance(s.threat, Masked):  # a mask may leave some channels of a pixel alone
         new = torch.where(s.threat.mask, new, s.x)
-    return slot, colour, new
+    return {"x_adv": new, "slot": slot, "colour": colour}

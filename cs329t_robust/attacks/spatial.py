@@ -8,10 +8,11 @@ from ..contract.inputs import Loss, Model, check_count, check_finite, check_inpu
 from ..losses import cross_entropy
 from ..runtime.randomness import ImageRandom
 from ..threat import Spatial, rowwise, warp
-from .engine.shrinking import batched, broken, images_at_once
+from .engine.batches import batched, images_at_once
+from .engine.success import is_adversarial
 
 
-@batched
+@batched()
 def spatial(
     model: Model,
     x: Tensor,
@@ -83,7 +84,7 @@ def spatial(
             check_losses(value, label)
             value = (-value if targeted else value).to(x.dtype)
             value = value.nan_to_num(-torch.inf, torch.inf, -torch.inf)  # a loss that is no number is the worst
-            value = torch.where(broken(logits, label, targeted), torch.inf, value).view(-1, m)
+            value = torch.where(is_adversarial(logits, label, targeted), torch.inf, value).view(-1, m)
             pick = value.argmax(1)  # the first of several successes
             high, moved = value.amax(1), moved.view(-1, m, *x.shape[1:])[torch.arange(len(todo), device=x.device), pick]
             better = high > score[todo]

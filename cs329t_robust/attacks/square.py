@@ -8,32 +8,26 @@ from torch import Tensor
 
 from ..contract.borrowing import borrowed
 from ..contract.inputs import Model, check_count, check_finite, check_inputs, check_number
-from ..runtime.progress_bar import tick
 from ..runtime.randomness import ImageRandom
 from ..threat import L1, L2, Linf, Masked, Threat, allowed_places, per_image, rowwise
-from .engine.queries import check_lead, confirmed_lead, lead, leads
-from .engine.shrinking import batched, looking, select, worth_leaving
+from .engine.batches import batched
+from .engine.queries import query
+from .engine.random_search import Proposal, RandomSearchState, random_search
 
 LOOKS = [250 * 2**k for k in range(16)]
 FADE = 1.25  # read off 1096 digits of two robust models, of which 33 fall to Square: this gives up two of them
 
 
-@dataclass
-class State:
-    """The images still on the right side; every tensor has n rows."""
+@dataclass(kw_only=True)
+class SquareState(RandomSearchState):
+    """The images that are still on the right side."""
 
-    row: Tensor
-    x: Tensor
-    y: Tensor
-    threat: Threat
-    best: Tensor
-    value: Tensor
-    clean: Tensor
+    margin_at_x: Tensor
     places: Tensor  # the pixels of each image, those first that may change
     room: Tensor  # how many may
 
 
-@batched
+@batched()
 def square(
     model: Model,
     x: Tensor,
@@ -93,34 +87,22 @@ def square(
         raise ValueError(f"threat: expected Linf, L2 or L1 for the Square attack, got {threat!r}")
     start, propose = MOVES[type(threat.ball)]
     with borrowed(model), torch.no_grad():
-        random = ImageRandom(seed, x)
-        clean = lead(model, x, y, targeted, check=True)
-        s = State(torch.arange(len(x), device=x.device), x, y, threat, x, clean, clean, *allowed_places(threat, x))
-        found, fallen = x.clone(), clean > 0
-        lead_of, project = leads(model, s.y, targeted, queries), threat.onto(x)
-        for i in range(queries):
-            tick(i / queries, lambda: int(fallen.scatter(0, s.row, s.value > 0).sum()))  # noqa: B023
-            if looking(x.device, i):
-                s.value = confirmed_lead(model, s.best, s.y, s.value, targeted)
-            standing = s.value <= 0
-            hoping = hope is not None and i in LOOKS
-            if hoping:
-                standing &= s.value >= hope * (LOOKS[0] / i) ** FADE * (1 - i / queries) * s.clean
-            if hoping or worth_leaving(standing, i, queries - i):  # who is given up must not depend on the batch
-                found[s.row], fallen[s.row] = s.best, s.value > 0
-                s, random = select(s, standing), random.select(standing)
-                lead_of, project = leads(model, s.y, targeted, queries - i), s.threat.onto(s.x)
-            if not len(s.row):
-                break
-            new = project(propose(s, random, share * _schedule(i, queries)) if i else start(s, random))
-            (value,) = lead_of(new)
-            if i == 0:  # the only answer that is taken whatever it is
-                check_lead(value)
-            better = (s.value <= 0) & ((value > s.value) | (i == 0))
-            s.best = torch.where(rowwise(better, s.x), new, s.best)
-            s.value = torch.where(better, value, s.value)
-        found[s.row] = s.best
-    return check_finite(found)
+        margin, (places, room) = query(model, x, y, targeted, check=True), allowed_places(threat, x)
+        s = SquareState(
+            x=x, y=y, x_adv=x, threat=threat, margin=margin, random=ImageRandom(seed, x), margin_at_x=margin,
+            places=places, room=room,
+        )  # fmt: skip
+
+        def proposed(step: int) -> Proposal:
+            new = propose(s, share * _schedule(step, queries)) if step else start(s)
+            return {"x_adv": s.project(new)}
+
+        def given_up(step: int) -> Tensor | None:
+            if hope is None or step not in LOOKS:
+                return None
+            return s.margin < hope * (LOOKS[0] / step) ** FADE * (1 - step / queries) * s.margin_at_x
+
+        return check_finite(random_search(model, s, proposed, queries, targeted, given_up))
 
 
 def _schedule(i: int, queries: int) -> float:
@@ -129,24 +111,24 @@ def _schedule(i: int, queries: int) -> float:
     return 0.5 ** sum(done > mark for mark in (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000))
 
 
-def _stripes(s: State, random: ImageRandom) -> Tensor:
+def _stripes(s: SquareState) -> Tensor:
     """Start from vertical stripes of ±eps, a random sign for each column and channel."""
     n, c, _, w = s.x.shape
-    sign = (random.numbers(c * w) - 0.5).sign().to(s.x.dtype).view(n, c, 1, w)
+    sign = (s.random.numbers(c * w) - 0.5).sign().to(s.x.dtype).view(n, c, 1, w)
     return s.x + per_image(s.threat.eps, s.x) * sign
 
 
-def _recolour(s: State, random: ImageRandom, share: float) -> Tensor:
+def _recolour(s: SquareState, share: float) -> Tensor:
     """Put x ± eps into a random square, one sign a channel."""
     n, c, h, w = s.x.shape
     side = max(1, min(round((share * h * w) ** 0.5), min(h, w)))
-    u = random.numbers(c + 2)
+    u = s.random.numbers(c + 2)
     inside, _, _ = _window(*_corner(s, u[:, 0], u[:, 1], side), side, h, w)
     sign = (u[:, 2:] - 0.5).sign().to(s.x.dtype).view(n, c, 1, 1)
-    return torch.where(inside, s.x + per_image(s.threat.eps, s.x) * sign, s.best)
+    return torch.where(inside, s.x + per_image(s.threat.eps, s.x) * sign, s.x_adv)
 
 
-def _corner(s: State, u: Tensor, v: Tensor, side: int) -> tuple[Tensor, Tensor]:
+def _corner(s: SquareState, u: Tensor, v: Tensor, side: int) -> tuple[Tensor, Tensor]:
     """Return the row and the column where each image's square begins: anywhere, or where it holds a pixel of a mask."""
     h, w = s.x.shape[2:]
     if not isinstance(s.threat, Masked):
@@ -189,26 +171,26 @@ def _bump(side: int, p: int, like: Tensor) -> Tensor:
     return bump / bump.norm(p)
 
 
-def _tiles(s: State, random: ImageRandom, p: int) -> Tensor:
+def _tiles(s: SquareState, p: int) -> Tensor:
     """Start from a grid of bumps, five by five, each with a random sign, scaled to the radius."""
     n, c, h, w = s.x.shape
     side = max(1, min(h, w) // 5)
     bump = _bump(side, p, s.x)
     down, right = torch.arange(h, device=s.x.device), torch.arange(w, device=s.x.device)
     rows, columns = h // side, w // side
-    sign = (random.numbers(c * rows * columns) - 0.5).sign().to(s.x.dtype).view(n, c, rows, columns)
+    sign = (s.random.numbers(c * rows * columns) - 0.5).sign().to(s.x.dtype).view(n, c, rows, columns)
     inside = (down < rows * side)[:, None] & (right < columns * side)[None]
     shape = bump[down % side][:, right % side] * inside
     signs = sign[:, :, (down // side).clamp(max=rows - 1)][:, :, :, (right // side).clamp(max=columns - 1)]
     return _scaled(s, shape * signs, p)
 
 
-def _scaled(s: State, delta: Tensor, p: int) -> Tensor:
+def _scaled(s: SquareState, delta: Tensor, p: int) -> Tensor:
     length = delta.flatten(1).norm(p, dim=1)
     return s.x + per_image(s.threat.eps, s.x) * delta / rowwise(length.clamp_min(torch.finfo(length.dtype).tiny), s.x)
 
 
-def _move(s: State, random: ImageRandom, share: float, p: int) -> Tensor:
+def _move(s: SquareState, share: float, p: int) -> Tensor:
     """Take the perturbation out of one random square and put it, as a bump, into another: the length stays eps.
 
     In L1 the c channels of the bump get c times as much; what is too much the projection takes off all pixels alike, so
@@ -217,13 +199,13 @@ def _move(s: State, random: ImageRandom, share: float, p: int) -> Tensor:
     n, c, h, w = s.x.shape
     side = max(3, round((share * h * w) ** 0.5)) // 2 * 2 + 1
     side = min(side, min(h, w))
-    u = random.numbers(c + 5)
+    u = s.random.numbers(c + 5)
     to, down, right = _window(*_corner(s, u[:, 0], u[:, 1], side), side, h, w)
     off, _, _ = _window(*_corner(s, u[:, 2], u[:, 3], side), side, h, w)
     bump = _bump(side, p, s.x)
     shape = torch.where(rowwise(u[:, 4] < 0.5, s.x), bump[down, right], bump[right, down]) * to
     sign = (u[:, 5:] - 0.5).sign().to(s.x.dtype).view(n, c, 1, 1)
-    delta = s.best - s.x
+    delta = s.x_adv - s.x
     new = shape * sign + _unit(delta * to, p)
     free = (per_image(s.threat.eps, s.x) ** p - delta.abs().pow(p).sum((1, 2, 3), keepdim=True)).clamp_min(0) / c
     held = (delta * (to | off)).abs().pow(p).sum((2, 3), keepdim=True)

@@ -8,12 +8,12 @@ from torch import Tensor
 from ..contract.borrowing import borrowed, full_precision
 from ..contract.inputs import Model, check_finite, check_inputs
 from ..threat import Threat, rowwise
-from .engine.queries import lead
-from .engine.shrinking import batched
+from .engine.batches import batched
+from .engine.queries import query
 from .pgd import pgd
 
 
-@batched
+@batched()
 def transfer(
     model: Model,
     x: Tensor,
@@ -64,7 +64,7 @@ def transfer(
             raise ValueError(f"attack: expected it to return images of shape {tuple(x.shape)}, got {got}")
         x_adv = threat.project(x, x_adv)
         with borrowed(model), full_precision(x.device):
-            value = lead(model, x_adv, y, targeted, check=True)
-        best = torch.where(rowwise((value > score) | (score == -torch.inf), x), x_adv, best)
-        score = torch.maximum(value, score)
+            margin = query(model, x_adv, y, targeted, check=True)
+        best = torch.where(rowwise((margin > score) | (score == -torch.inf), x), x_adv, best)
+        score = torch.maximum(margin, score)
     return check_finite(best)

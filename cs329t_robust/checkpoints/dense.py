@@ -74,7 +74,7 @@ def train_dense(
     fit(model, x, y, epochs=epochs, max_lr=MAX_LR, seed=seed, progress=progress, **settings)
     seconds = time.process_time() - began
     x, y = (tensor.to(where) for tensor in datasets.mnist("test"))
-    attack, threat = partial(pgd, steps=40, drop_broken=True), Linf(0.05)
+    attack, threat = partial(pgd, steps=40, drop_adversarial=True), Linf(0.05)
     certified = certification.interval(model, x[:1000], y[:1000], threat=threat) < 0
     card = {
         "model": "SmallDense",

@@ -21,8 +21,8 @@ from ..training.fit import fit
 from ..training.recipes import RECIPES
 
 ATTACKS = {
-    "pgd40": partial(pgd, steps=40, drop_broken=True),
-    "apgd": partial(apgd, drop_broken=True),
+    "pgd40": partial(pgd, steps=40, drop_adversarial=True),
+    "apgd": partial(apgd, drop_adversarial=True),
     "square": square,
     "autoattack": autoattack,
 }

@@ -35,7 +35,7 @@ METHODS: dict[str, tuple[int, dict[str, Any]]] = {  # name: (times the updates, 
 SIZES = (100, 1000, 10_000, 60_000)
 SEEDS = (0, 1, 2)
 MEASURED = 400  # images that robust accuracy is measured on; clean accuracy is on all test images
-ATTACK = partial(pgd, steps=20, drop_broken=True)
+ATTACK = partial(pgd, steps=20, drop_adversarial=True)
 
 
 def subset(n: int, seed: int) -> tuple[Tensor, Tensor]:

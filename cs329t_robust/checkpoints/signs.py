@@ -62,7 +62,7 @@ def train_signs(*, out: str | Path, epochs: int | None = None, seed: int = 0, pr
     fit(model, x, y, epochs=epochs, max_lr=MAX_LR, seed=seed, progress=progress)
     trained = time.process_time()
     x, y = (tensor.to(where) for tensor in signs(6000, seed=HELD_OUT))
-    attack, threat = partial(pgd, steps=40, drop_broken=True), Linf(4 / 255)
+    attack, threat = partial(pgd, steps=40, drop_adversarial=True), Linf(4 / 255)
     card = {
         "model": "SignCNN",
         "method": f"standard: cross-entropy on {PICTURES} drawn pictures",

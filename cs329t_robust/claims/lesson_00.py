@@ -22,7 +22,7 @@ def noise(model: Model, x: Tensor, y: Tensor, *, threat: Threat) -> Tensor:
 def brittle() -> Finding:
     """Attack a thousand digits."""
     x, y = mnist("test", 1000)
-    kept = robust_accuracy(mnist_classifier(), x, y, partial(pgd, drop_broken=True), Linf(0.1))
+    kept = robust_accuracy(mnist_classifier(), x, y, partial(pgd, drop_adversarial=True), Linf(0.1))
     return share(
         kept.correct.sum(), kept.n, "test digits still read correctly",
         setting="the shipped MNIST classifier (98.8% clean), PGD, 40 steps, L∞ 0.1",

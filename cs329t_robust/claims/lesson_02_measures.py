@@ -152,7 +152,11 @@ def climbs_higher() -> Finding:
     """Attack the PGD-trained digits with FGSM, PGD-100, and PGD-100 with restarts."""
     x, y = mnist("test", 500)
     model = load(SmallCNN(seed=0), CHECKPOINTS / "mnist_pgd.safetensors")
-    attacks = (fgsm, partial(pgd, steps=100, drop_broken=True), partial(pgd, steps=100, restarts=3, drop_broken=True))
+    attacks = (
+        fgsm,
+        partial(pgd, steps=100, drop_adversarial=True),
+        partial(pgd, steps=100, restarts=3, drop_adversarial=True),
+    )
     one, many, again = (robust_accuracy(model, x, y, attack, Linf(0.3)) for attack in attacks)
     return Finding(
         f"{one:.1%}, {many:.1%}, {again:.1%}", len(x), "test digits still read correctly",

@@ -14,7 +14,7 @@ from ..training.recipes import RECIPES, noise
 from .ledger import Claim, Finding, share
 
 N = 500
-ATTACKS = {"PGD, 40 steps": partial(pgd, steps=40, drop_broken=True), "FGSM": fgsm}
+ATTACKS = {"PGD, 40 steps": partial(pgd, steps=40, drop_adversarial=True), "FGSM": fgsm}
 POSES = Spatial(degrees=30, pixels=3)
 LECTURE = "lecture, robust training"
 WONG = "Wong, Rice & Kolter 2020, arXiv:2001.03994"

@@ -19,8 +19,8 @@ from .ledger import Finding, share
 
 MASKED = "the shipped network trained at temperature 100"
 THREAT = Linf(0.1)
-WHITE = partial(pgd, steps=40, drop_broken=True)
-REPAIRED = partial(pgd, steps=40, drop_broken=True, loss=margin)
+WHITE = partial(pgd, steps=40, drop_adversarial=True)
+REPAIRED = partial(pgd, steps=40, drop_adversarial=True, loss=margin)
 DENSE = "the shipped dense network 784–16–16–10"
 
 
@@ -34,7 +34,7 @@ def against_masked(name: str) -> Accuracy:
     """Return what an attack leaves of 100 digits on the masked network, at L∞ 0.1."""
     attacks = {
         "PGD": WHITE,
-        "APGD": partial(apgd, drop_broken=True),
+        "APGD": partial(apgd, drop_adversarial=True),
         "margin": REPAIRED,
         "Square": partial(square, queries=1000),
         "transfer": partial(transfer, surrogates=[mnist_classifier()]),

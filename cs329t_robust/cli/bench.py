@@ -65,7 +65,7 @@ def contenders(
     if attack == "fgsm":
         return {("fixed", "ours"): partial(fgsm, threat=Linf(EPS)), **floor}
     ours = partial(pgd, threat=Linf(EPS), steps=STEPS, step_size=2.5 * EPS / STEPS, random_start=False)
-    return {("fixed", "ours"): ours, **floor, ("evaluation", "ours"): partial(ours, drop_broken=True)}
+    return {("fixed", "ours"): ours, **floor, ("evaluation", "ours"): partial(ours, drop_adversarial=True)}
 
 
 def bench(attack: str, *, device: torch.device, n: int = 256, runs: int = 7) -> dict:

@@ -92,7 +92,7 @@ def suspicions(
     Carlini et al. 2019, "On evaluating adversarial robustness", arXiv:1902.06705.
     """
     x, y = check_inputs(model, x, y, threat)
-    attack = partial(pgd, steps=40, drop_broken=True, seed=seed) if attack is None else attack
+    attack = partial(pgd, steps=40, drop_adversarial=True, seed=seed) if attack is None else attack
     found = [_unsteady(model, x), _probabilities(model, x), _scale(threat, x), _gradient(model, x, y)]
     trusted = robust_accuracy(model, x, y, attack, threat)
     controls: list[tuple[str, Attack]] = [("noise beats the attack", partial(noise, seed=seed))]

@@ -153,7 +153,7 @@ def standing(model: nn.Module, x: Tensor, y: Tensor) -> Standing:
 
     def attacked(threat: Threat) -> Accuracy:
         def search(model: Model, x: Tensor, y: Tensor, *, threat: Threat) -> Tensor:
-            return pgd(model, x, y, threat=threat, steps=40, drop_broken=True)
+            return pgd(model, x, y, threat=threat, steps=40, drop_adversarial=True)
 
         return robust_accuracy(model, x, y, search, threat)
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..attacks import pgd
-from ..attacks.engine.shrinking import images_at_once
+from ..attacks.engine.batches import images_at_once
 from ..contract.borrowing import borrowed
 from ..contract.inputs import Model, check_count, check_finite, check_images, check_inputs, check_model
 from ..evaluation.accuracy import predict

@@ -63,7 +63,7 @@ def robust(setting: Setting, model: nn.Module, x: Tensor, y: Tensor) -> Accuracy
     quick = faster(model, x.device)
 
     def pgd20(_: nn.Module, x: Tensor, y: Tensor, *, threat: Threat) -> Tensor:
-        return pgd(quick, x, y, threat=threat, steps=20, drop_broken=quick is model)
+        return pgd(quick, x, y, threat=threat, steps=20, drop_adversarial=quick is model)
 
     few = slice(0, setting.n_attacked)
     return robust_accuracy(model, x[few], y[few], pgd20, ball(setting.test_eps))

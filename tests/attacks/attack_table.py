@@ -67,7 +67,7 @@ SMOOTH_BALLS = [threat for threat in ALL_BALLS if "L0" not in repr(threat)]
 ROWS = [
     *(Row("fgsm", fgsm, threat, seeded=False) for threat in ALL_BALLS),
     *(Row("pgd", partial(pgd, steps=5, restarts=2), threat) for threat in ALL_BALLS),
-    *(Row("pgd-momentum", partial(pgd, steps=5, momentum=1.0, drop_broken=True), threat) for threat in ALL_BALLS),
+    *(Row("pgd-momentum", partial(pgd, steps=5, momentum=1.0, drop_adversarial=True), threat) for threat in ALL_BALLS),
     *(Row("apgd", partial(apgd, steps=8), threat) for threat in SMOOTH_BALLS),
     *(Row("apgd_t", partial(apgd_t, steps=8, targets=3), threat, targeted=False) for threat in SMOOTH_BALLS),
     *(Row("apgd_t-keep", partial(apgd_t, steps=8, keep=0.5), threat, targeted=False) for threat in NORMS),

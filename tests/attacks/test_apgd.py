@@ -6,32 +6,32 @@ import pytest
 import torch
 
 from cs329t_robust import L1, L2, Linf, apgd, apgd_t, losses, pgd, robust_accuracy
-from cs329t_robust.attacks import apgd_climb
+from cs329t_robust.attacks import apgd_algorithm, apgd_sparse
 
 
 @pytest.mark.parametrize("threat", [Linf(0.1), L2(1.2)], ids=repr)
 def test_apgd_is_no_weaker_than_pgd_and_dropping_changes_no_verdict(digits, threat):
     model, x, y = digits
-    by_pgd = robust_accuracy(model, x, y, partial(pgd, steps=50, drop_broken=True), threat)
+    by_pgd = robust_accuracy(model, x, y, partial(pgd, steps=50, drop_adversarial=True), threat)
     kept = robust_accuracy(model, x, y, partial(apgd, steps=50), threat)
-    dropped = robust_accuracy(model, x, y, partial(apgd, steps=50, drop_broken=True), threat)
+    dropped = robust_accuracy(model, x, y, partial(apgd, steps=50, drop_adversarial=True), threat)
     assert kept <= by_pgd
     assert (kept.correct == dropped.correct).float().mean() >= 0.99
 
 
 def test_apgd_looks_back_where_the_paper_does():
-    assert apgd_climb.checkpoints(100) == [22, 41, 57, 70, 80, 87, 93, 99]
+    assert apgd_algorithm.checkpoints(100) == [22, 41, 57, 70, 80, 87, 93, 99]
 
 
 def test_apgd_does_not_count_its_start_as_a_rise(monkeypatch):
     """Condition 1 compares the rises among the steps since the last look with three quarters of these steps."""
-    seen, look_back = [], apgd_climb._look_back
+    seen, look_back = [], apgd_algorithm.look_back
 
-    def looking_back(s, since, grad):
+    def looking_back(s, since):
         seen.append((since, int(s.rises.max())))
-        return look_back(s, since, grad)
+        look_back(s, since)
 
-    monkeypatch.setattr(apgd_climb, "_look_back", looking_back)
+    monkeypatch.setattr(apgd_algorithm, "look_back", looking_back)
     x = torch.full((2, 1, 4, 4), 0.5)
     up = lambda x: torch.stack([-x.flatten(1).sum(1), torch.full((len(x),), -99.0)], 1)  # noqa: E731
     apgd(up, x, torch.zeros(2, dtype=torch.long), threat=Linf(0.4), steps=50, loss=lambda logits, y: -logits[:, 0])
@@ -46,9 +46,9 @@ def test_apgd_sees_where_its_last_step_leads():
 
 
 @pytest.mark.parametrize("attack", [apgd, apgd_t])
-def test_apgd_climbs_on_after_a_success_unless_told_to_drop_it(digits, attack):
+def test_apgd_goes_on_after_a_success_unless_told_to_drop_it(digits, attack):
     model, x, y = digits
-    on, dropped = (attack(model, x, y, threat=Linf(0.2), drop_broken=drop) for drop in (False, True))
+    on, dropped = (attack(model, x, y, threat=Linf(0.2), drop_adversarial=drop) for drop in (False, True))
     broken = model(dropped).argmax(1) != y
     assert broken.float().mean() > 0.8
     assert ((model(on).argmax(1) != y) == broken).all()
@@ -66,9 +66,9 @@ def test_apgd_climbs_on_after_a_success_unless_told_to_drop_it(digits, attack):
     ],
 )
 def test_apgd_t_gives_up_the_targets_that_lag_behind(keep, kept):
-    """On images that nothing breaks: how many climbs each asks for, from look-back to look-back."""
-    assert apgd_climb.narrowed(100, 9, keep) == kept
-    assert apgd_climb.narrowed(100, 10, 0.7)[22] == 7, "0.7 × 10 is 7.000000000000001"
+    """On images that stay robust: how many runs each asks for, from look-back to look-back."""
+    assert apgd_algorithm.targets_left(100, 9, keep) == kept
+    assert apgd_algorithm.targets_left(100, 10, 0.7)[22] == 7, "0.7 × 10 is 7.000000000000001"
     asked = []
 
     def model(x):
@@ -101,14 +101,16 @@ def test_the_target_that_leads_furthest_is_kept_not_the_first_that_is_reached(di
 
     def lead(targets):
         with torch.no_grad():
-            logits = model(apgd_t(model, x, y, threat=Linf(0.3), steps=15, drop_broken=False, keep=1, targets=targets))
+            logits = model(
+                apgd_t(model, x, y, threat=Linf(0.3), steps=15, drop_adversarial=False, keep=1, targets=targets)
+            )
         each = [losses.targeted_dlr(logits, y, torch.full_like(y, target)) for target in range(10)]
         return torch.stack(each, 1).scatter(1, y[:, None], -torch.inf).amax(1)
 
     assert float((lead(4) > lead(1) + 1e-5).float().mean()) > 0.4, "0.03 where the first one is kept"
 
 
-def test_under_a_reduced_precision_it_climbs_on_after_a_success_as_well(digits):
+def test_under_a_reduced_precision_it_goes_on_after_a_success_as_well(digits):
     model, x, y = digits
     attack = partial(apgd, threat=Linf(0.2), steps=20)
     with torch.autocast("cpu", torch.bfloat16):
@@ -119,7 +121,7 @@ def test_under_a_reduced_precision_it_climbs_on_after_a_success_as_well(digits):
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3])
-def test_in_l1_also_the_shortest_climb_checks_what_the_model_says(digits, steps):
+def test_in_l1_also_the_shortest_run_checks_what_the_model_says(digits, steps):
     model, x, _ = digits
     with pytest.raises(ValueError, match="y: expected labels"):
         apgd(model, x[:4], torch.full((4,), 99), threat=L1(5.0), steps=steps)
@@ -129,8 +131,9 @@ def test_in_l1_also_the_shortest_climb_checks_what_the_model_says(digits, steps)
 
 def test_a_step_in_l1_counts_the_values_of_a_photograph_in_float16():
     x = torch.full((2, 3, 224, 224), 0.5, dtype=torch.float16)
-    s = apgd_climb._begin(torch.arange(2), x, torch.zeros(2, dtype=torch.long), torch.zeros(2), L1(40.0), x)
+    s = apgd_algorithm._begin(torch.arange(2), x, torch.zeros(2, dtype=torch.long), torch.zeros(2), L1(40.0), x)
     s.support = torch.tensor([90_000.0, 300.0])
-    step = apgd_climb._sparse_step(s, torch.rand(x.shape, generator=torch.Generator().manual_seed(0)).half() + 0.01)
+    s.grad = torch.rand(x.shape, generator=torch.Generator().manual_seed(0)).half() + 0.01
+    step = apgd_sparse.sparse_step(s)
     assert step.abs().flatten(1).float().sum(1).tolist() == pytest.approx([40, 40], rel=0.1)
     assert (step != 0).flatten(1).sum(1)[0] == pytest.approx(60_000, rel=0.05)

@@ -42,7 +42,7 @@ def test_a_linear_model_flips_just_above_its_distance_and_never_below(linear, ki
 
 
 @each_kind
-@pytest.mark.parametrize("settings", [{}, {"restarts": 2}, {"drop_broken": True}, {"seed": 9}])
+@pytest.mark.parametrize("settings", [{}, {"restarts": 2}, {"drop_adversarial": True}, {"seed": 9}])
 def test_from_a_random_start_too(linear, kind, settings):
     """From a random start L2 PGD turns towards the nearest point step by step, so it needs a little more room."""
     model, x, y = linear((3, 5, 7), n=40, classes=2, seed=3)
@@ -147,7 +147,7 @@ def test_a_batch_is_its_images_one_by_one_in_any_order(crooked, kind, attack, dr
     x = torch.rand(30, 1, 3, 4, generator=torch.Generator().manual_seed(0)).double()
     y = model(x).argmax(1)
     eps = torch.linspace(0.01, 0.2 if kind is Linf else 0.6, 30).double()
-    settings = {"drop_broken": True} if drop else {}
+    settings = {"drop_adversarial": True} if drop else {}
     whole = attack(model, x, y, threat=kind(eps), **settings)
     assert 0 < (model(whole).argmax(1) == y).sum() < 30  # some break, some stand: rows do leave the batch
     alone = torch.cat([attack(model, x[[i]], y[[i]], threat=kind(eps[[i]]), **settings) for i in range(30)])
@@ -207,7 +207,7 @@ def test_dropping_broken_images_never_loses_a_success(crooked, restarts, targete
     counts = []
     for eps in [0.02, 0.05, 0.1]:
         verdicts = [
-            (model(run(threat=Linf(eps), drop_broken=drop)).argmax(1) == y) == targeted for drop in (False, True)
+            (model(run(threat=Linf(eps), drop_adversarial=drop)).argmax(1) == y) == targeted for drop in (False, True)
         ]
         assert not (verdicts[0] & ~verdicts[1]).any()
         counts.append(int(verdicts[1].sum()))
@@ -224,7 +224,7 @@ def test_dropped_images_cost_no_more_gradients(crooked):
     x = torch.rand(100, 1, 3, 4, generator=torch.Generator().manual_seed(0)).double()
     y = model(x).argmax(1)
     y[:50] = (y[:50] + 1) % 5  # half are wrong before the first step
-    pgd(counted, x, y, threat=Linf(0.02), steps=10, random_start=False, drop_broken=True)
+    pgd(counted, x, y, threat=Linf(0.02), steps=10, random_start=False, drop_adversarial=True)
     assert rows[0] == 100
     assert rows[1] <= 50
     assert all(later <= earlier for earlier, later in pairwise(rows))
@@ -241,7 +241,7 @@ def test_dropped_images_stop_where_they_broke(linear, steps, batch):
         rows.append(len(x))
         return model(x)
 
-    settings = {"threat": Linf(1e-3), "steps": steps, "random_start": False, "drop_broken": True}
+    settings = {"threat": Linf(1e-3), "steps": steps, "random_start": False, "drop_adversarial": True}
     got = pgd(counted, x, y, **settings)
     assert rows[1] == batch
     assert torch.equal(got[3], x[3])
@@ -251,7 +251,7 @@ def test_dropped_images_stop_where_they_broke(linear, steps, batch):
 def test_dropping_measures_the_same_robust_accuracy(digits):
     model, x, y = digits
     both = [
-        robust_accuracy(model, x[:100], y[:100], partial(pgd, steps=20, drop_broken=drop), Linf(0.1))
+        robust_accuracy(model, x[:100], y[:100], partial(pgd, steps=20, drop_adversarial=drop), Linf(0.1))
         for drop in (False, True)
     ]
     assert both[1] <= both[0]

@@ -20,6 +20,12 @@ from cs329t_robust.training.recipes import RECIPES
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device; this machine has none")
 
 
+@pytest.fixture(autouse=True)
+def recording(monkeypatch):
+    """Record CUDA graphs, which happens only where it is asked for."""
+    monkeypatch.setenv("CS329T_CUDA_GRAPHS", "1")
+
+
 @pytest.mark.parametrize("row", ROWS, ids=str)
 def test_every_attack_runs_on_the_device_of_the_images(crooked, row):
     if isinstance(row.threat, Masked):
@@ -65,8 +71,8 @@ def there():
 
 GRAPHS = [
     partial(pgd, threat=Linf(0.1), steps=60),
-    partial(pgd, threat=Linf(0.1), steps=60, drop_broken=True, restarts=2),
-    partial(apgd, threat=Linf(0.1), steps=100, drop_broken=True),
+    partial(pgd, threat=Linf(0.1), steps=60, drop_adversarial=True, restarts=2),
+    partial(apgd, threat=Linf(0.1), steps=100, drop_adversarial=True),
     partial(square, threat=Linf(0.1), queries=500),
     partial(autoattack, threat=Linf(0.05)),
 ]
@@ -132,7 +138,7 @@ def test_no_step_waits_but_for_a_look(there, attack):
         try:
             with warnings.catch_warnings(record=True) as said:
                 warnings.simplefilter("always")
-                attack(*there, threat=Linf(0.02), steps=steps, drop_broken=True)
+                attack(*there, threat=Linf(0.02), steps=steps, drop_adversarial=True)
         finally:
             torch.cuda.set_sync_debug_mode("default")
         return len(said)
@@ -143,7 +149,7 @@ def test_no_step_waits_but_for_a_look(there, attack):
 def test_autocast_searches_in_bfloat16_and_the_verdict_is_in_float32(there):
     model, x, y = there
     with torch.autocast("cuda", torch.bfloat16):
-        found = robust_accuracy(model, x, y, partial(pgd, drop_broken=True), Linf(0.1))
+        found = robust_accuracy(model, x, y, partial(pgd, drop_adversarial=True), Linf(0.1))
     assert abs(float(found) - float(robust_accuracy(model, x, y, pgd, Linf(0.1)))) <= 0.05
 
 

@@ -15,8 +15,7 @@ from torch import nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from cs329t_robust import L2, Linf, apgd, apgd_t, cw, fab_t, fmn, losses, pgd, square
-from cs329t_robust.attacks.engine import cuda_graph
-from cs329t_robust.attacks.engine import shrinking as rows
+from cs329t_robust.attacks.engine import cuda_graph, shrinking
 from cs329t_robust.attacks.engine.gradient import input_gradient
 from cs329t_robust.models import networks
 
@@ -46,9 +45,10 @@ class Tape:
 
 @pytest.fixture
 def tape(monkeypatch):
-    """Record on the CPU too."""
+    """Record, and on the CPU too."""
+    monkeypatch.setenv("CS329T_CUDA_GRAPHS", "1")
     monkeypatch.setattr(cuda_graph, "RECORDERS", {"cpu": Tape})
-    monkeypatch.setattr(rows, "LOOK", {"cpu": 10})
+    monkeypatch.setattr(shrinking, "LOOK", {"cpu": 10})
     monkeypatch.setattr(cuda_graph, "LOOK", {"cpu": 10})
     monkeypatch.setattr(Tape, "made", 0)
     monkeypatch.setattr(Tape, "played", 0)
@@ -69,8 +69,8 @@ def eager(monkeypatch, attack, *images):
 
 ATTACKS = [
     partial(pgd, threat=Linf(0.1), steps=20),
-    partial(pgd, threat=L2(1.0), steps=40, drop_broken=True, restarts=2, momentum=0.5),
-    partial(apgd, threat=Linf(0.1), steps=40, drop_broken=True),
+    partial(pgd, threat=L2(1.0), steps=40, drop_adversarial=True, restarts=2, momentum=0.5),
+    partial(apgd, threat=Linf(0.1), steps=40, drop_adversarial=True),
     partial(apgd_t, threat=Linf(0.05), steps=100, targets=3, keep=0.5),
     partial(fab_t, threat=Linf(0.02), steps=30, targets=2),
     partial(fmn, steps=40),
@@ -88,7 +88,10 @@ def test_a_recorded_attack_makes_the_same_images(tape, some, monkeypatch, attack
 
 
 def repeated(model, x, y, calls=40, shrinking=False):
-    return cuda_graph.gradients(model, y, losses.cross_entropy, calls, shrinking)
+    def step(images, check):
+        return input_gradient(model, images, y, losses.cross_entropy, check=check)
+
+    return cuda_graph.Repeated(model, step, calls, shrinking)
 
 
 @pytest.mark.parametrize(("shrinking", "own"), [(False, 4), (True, 12)])
@@ -122,7 +125,9 @@ def test_a_handful_of_steps_is_not_recorded(tape, some):
 
 def test_a_smaller_batch_is_recorded_anew(tape, some, monkeypatch):
     model, x, y = some
-    attack = partial(pgd, threat=Linf(torch.linspace(0.01, 0.2, len(x))), steps=60, step_size=0.004, drop_broken=True)
+    attack = partial(
+        pgd, threat=Linf(torch.linspace(0.01, 0.2, len(x))), steps=60, step_size=0.004, drop_adversarial=True
+    )
     expected = eager(monkeypatch, attack, model, x, y)
     assert torch.equal(attack(model, x, y), expected)
     assert tape.made > 1
@@ -182,6 +187,7 @@ def test_a_recorder_that_fails_changes_nothing(monkeypatch, some):
         step(x)
         raise RuntimeError("CUDA error: operation not permitted when stream is capturing\nCompile with …")
 
+    monkeypatch.setenv("CS329T_CUDA_GRAPHS", "1")
     monkeypatch.setattr(cuda_graph, "RECORDERS", {"cpu": fails})
     model, x, y = networks.mnist_classifier(), *some[1:]
     attack = partial(apgd, threat=Linf(0.1), steps=20, restarts=2)
@@ -189,6 +195,21 @@ def test_a_recorder_that_fails_changes_nothing(monkeypatch, some):
     with pytest.warns(RuntimeWarning, match=r"RuntimeError: CUDA error: .* capturing\)") as said:
         assert torch.equal(attack(model, x, y), expected)
     assert len(said) == 1
+
+
+@pytest.mark.parametrize("setting", [None, "", "0"])
+def test_nothing_is_recorded_unless_it_is_asked_for(tape, some, monkeypatch, setting):
+    monkeypatch.delenv("CS329T_CUDA_GRAPHS")
+    if setting is not None:
+        monkeypatch.setenv("CS329T_CUDA_GRAPHS", setting)
+    pgd(*some, threat=Linf(0.1), steps=40)
+    assert tape.made == 0
+
+
+def test_a_setting_that_is_neither_on_nor_off_is_refused(tape, some, monkeypatch):
+    monkeypatch.setenv("CS329T_CUDA_GRAPHS", "yes")
+    with pytest.raises(ValueError, match=r"CS329T_CUDA_GRAPHS: expected 1 to record .* or 0, got 'yes'"):
+        pgd(*some, threat=Linf(0.1), steps=40)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from readable import readable
 
 import cs329t_robust
 from cs329t_robust import L0, L2, Linf, Masked, Spatial, attacks
-from cs329t_robust.attacks.engine import shrinking as rows_module
+from cs329t_robust.attacks.engine import batches
 from cs329t_robust.data import datasets
 from cs329t_robust.evaluation.accuracy import check_member
 from cs329t_robust.models import networks
@@ -89,7 +89,7 @@ def test_a_batch_is_its_images_one_by_one_in_any_order_and_in_chunks(crooked, ro
     torch.testing.assert_close(whole, alone, rtol=0, atol=1e-6)
     order = torch.randperm(len(x), generator=torch.Generator().manual_seed(1))
     torch.testing.assert_close(row.run(model, x[order], y[order]), whole[order], rtol=0, atol=1e-6)
-    monkeypatch.setitem(rows_module.AT_ONCE, "cpu", 4 * x[0].numel())
+    monkeypatch.setitem(batches.AT_ONCE, "cpu", 4 * x[0].numel())
     seen = []
 
     def counted(images):

@@ -190,7 +190,7 @@ def test_a_saturated_model_is_climbed_by_the_dlr(digits):
     """Logits times 100 classify as before, but their cross-entropy is 0, and flat, wherever the answer is right."""
     model, x, y = digits
     x, y, threat = x[:40], y[:40], Linf(0.1)
-    steep, attack = (lambda x: 100 * model(x)), partial(apgd, steps=20, drop_broken=True)
+    steep, attack = (lambda x: 100 * model(x)), partial(apgd, steps=20, drop_adversarial=True)
     by_cross_entropy = robust_accuracy(steep, x, y, attack, threat)
     by_both = robust_accuracy(steep, x, y, partial(attack, loss=unsaturated), threat)
     assert by_both < by_cross_entropy

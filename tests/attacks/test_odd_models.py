@@ -36,7 +36,7 @@ from cs329t_robust import (
     train_patch,
 )
 from cs329t_robust.attacks.autoattack import fast
-from cs329t_robust.attacks.engine import shrinking
+from cs329t_robust.attacks.engine import batches
 from cs329t_robust.attacks.physical.patches import Placements
 from cs329t_robust.attacks.sparse_rs import _schedule
 from cs329t_robust.certification import attacked
@@ -229,7 +229,7 @@ def test_sparse_rs_moves_fewer_pixels_on_the_authors_schedule():
 
 
 def test_a_palette_as_long_as_the_batch_is_not_one_colour_for_each_image(monkeypatch):
-    monkeypatch.setattr(shrinking, "AT_ONCE", {"cpu": 3 * 64 * 2})
+    monkeypatch.setattr(batches, "AT_ONCE", {"cpu": 3 * 64 * 2})
     model, x, y = made(n=4)
     palette = torch.tensor([[0.0, 0, 0], [1, 1, 1], [1, 0, 0], [0, 0, 1]])
     paint = partial(physical, model, x, y, threat=Masked(Linf(1.0), torch.ones(8, 8)), steps=3)
@@ -274,7 +274,7 @@ def test_the_fast_ensemble_has_fab_where_it_alone_sees_through():
 
 BAD = [
     (partial(pgd, threat=Linf(0.1)), {"targeted": "no"}, "targeted: expected True or False, got 'no'"),
-    (partial(pgd, threat=Linf(0.1)), {"drop_broken": torch.tensor(1)}, "drop_broken: expected True or False"),
+    (partial(pgd, threat=Linf(0.1)), {"drop_adversarial": torch.tensor(1)}, "drop_adversarial: expected True or False"),
     (partial(pgd, threat=Linf(0.1)), {"random_start": 1}, "random_start: expected True or False, got 1"),
     (partial(pgd, threat=Linf(0.1)), {"loss": "ce"}, "loss: expected a function such as cross_entropy, got 'ce'"),
     (partial(pgd, threat=Linf(0.1)), {"generator": 0}, "generator: expected a torch.Generator, got 0"),

@@ -12,7 +12,7 @@ from attack_table import ROWS
 
 from cs329t_robust import Linf, autoattack, cw, deepfool, fmn, penalty, pgd
 from cs329t_robust.attacks.autoattack import standard
-from cs329t_robust.attacks.engine import shrinking
+from cs329t_robust.attacks.engine.batches import images_at_once
 from cs329t_robust.models import networks
 
 each = pytest.mark.parametrize("row", ROWS, ids=str)
@@ -123,9 +123,10 @@ def test_an_unusable_input_says_what_was_expected_and_what_came():
 MEMORY = """
 import resource, sys, torch
 from functools import partial
-from cs329t_robust import Linf, attacks, models
+from cs329t_robust import Linf, attacks
+from cs329t_robust.models import networks
 torch.set_num_threads(1)
-model, attack, n = models.SmallCNN(seed=0), sys.argv[1], int(sys.argv[2])
+model, attack, n = networks.SmallCNN(seed=0), sys.argv[1], int(sys.argv[2])
 settings = {"pgd": {"steps": 2}, "apgd_t": {"steps": 1, "targets": 3}, "square": {"queries": 2}}[attack]
 x, y = torch.rand(n, 1, 28, 28), torch.zeros(n, dtype=torch.long)
 getattr(attacks, attack)(model, x[:700], y[:700], threat=Linf(0.1), **settings)
@@ -146,4 +147,4 @@ def test_peak_memory_does_not_grow_with_the_images(attack):
         )
         peaks.append(int(done.stdout.split()[1]) - 2 * n * 784 * 4 // 1024)
     assert peaks[1] <= 1.2 * peaks[0]
-    assert shrinking.images_at_once(torch.rand(1, 1, 28, 28)) < 1000  # so that both were done in parts
+    assert images_at_once(torch.rand(1, 1, 28, 28)) < 1000  # so that both were done in parts

@@ -1,4 +1,4 @@
-"""A search may run at a reduced precision; whether an image is broken is said in full precision."""
+"""A search may run at a reduced precision; whether an image is adversarial is said in full precision."""
 
 import sys
 from functools import partial
@@ -114,8 +114,8 @@ class Liar(nn.Module):
 
 
 SEARCHES = [
-    partial(pgd, threat=Linf(0.01), steps=6, drop_broken=True, restarts=2),
-    partial(apgd, threat=L2(0.05), steps=6, drop_broken=True, restarts=2),
+    partial(pgd, threat=Linf(0.01), steps=6, drop_adversarial=True, restarts=2),
+    partial(apgd, threat=L2(0.05), steps=6, drop_adversarial=True, restarts=2),
     partial(apgd_t, threat=Linf(0.01), steps=6, targets=1),
     partial(square, threat=Linf(0.01), queries=8),
     partial(sparse_rs, threat=L0(1), queries=8),
@@ -158,9 +158,9 @@ def test_what_is_confirmed_does_leave(attack):
 
 
 STRONG = [
-    partial(pgd, steps=15, restarts=2, drop_broken=True),
-    partial(pgd, steps=15, drop_broken=True, loss=losses.dlr),
-    partial(apgd, steps=15, drop_broken=True),
+    partial(pgd, steps=15, restarts=2, drop_adversarial=True),
+    partial(pgd, steps=15, drop_adversarial=True, loss=losses.dlr),
+    partial(apgd, steps=15, drop_adversarial=True),
     partial(apgd_t, steps=10, targets=3),
     partial(square, queries=100),
 ]
@@ -184,22 +184,23 @@ def test_autocast_around_it_all_speeds_up_the_search_alone(attack):
     assert attack.func is square or 0 < float(found) < 0.9
 
 
-def test_what_a_climb_calls_broken_is_broken_in_full_precision(monkeypatch):
+def test_what_a_run_calls_adversarial_is_so_in_full_precision(monkeypatch):
     model, (x, y) = networks.mnist_classifier(), datasets.mnist("test", 60)
     seen = []
     module = sys.modules["cs329t_robust.attacks.pgd"]  # the package's name for it is the function
-    climb = module._climb
+    run = module._pgd
 
     def spied(*arguments):
-        seen.append((*climb(*arguments), arguments[1].y))
-        return seen[-1][:2]
+        found = run(*arguments)
+        seen.append((found.x_adv, found.adversarial))
+        return found
 
-    monkeypatch.setattr(module, "_climb", spied)
+    monkeypatch.setattr(module, "_pgd", spied)
     with bfloat16():
-        pgd(model, x, y, threat=Linf(0.07), steps=20, drop_broken=True)
-    ((found, fallen, label),) = seen
-    assert 10 < int(fallen.sum()) < 60
-    assert bool((model(found[fallen]).argmax(1) != label[fallen]).all())
+        pgd(model, x, y, threat=Linf(0.07), steps=20, drop_adversarial=True)
+    ((found, adversarial),) = seen
+    assert 10 < int(adversarial.sum()) < 60
+    assert bool((model(found[adversarial]).argmax(1) != y[adversarial]).all())
 
 
 NEAREST = [
@@ -218,12 +219,12 @@ def test_an_attack_that_measures_a_distance_works_in_full_precision_throughout(a
         assert torch.equal(attack(model, x[:6], y[:6]), expected)
 
 
-def test_the_ensemble_asks_in_full_precision_what_still_stands():
+def test_the_ensemble_asks_in_full_precision_what_is_still_robust():
     model, (x, y) = Liar(), datasets.mnist("test", 4)
     with bfloat16():
         found = autoattack(model, x, y, threat=Linf(0.0), version="fast")
     assert torch.equal(found, x)
-    assert len(model.shown) > 5  # the stages ran: nothing was taken for broken before them
+    assert len(model.shown) > 5  # the stages ran: nothing was taken for adversarial before them
 
 
 class Layouts(nn.Module):

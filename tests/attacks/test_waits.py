@@ -37,14 +37,14 @@ class Waits(TorchDispatchMode):
 
 
 ATTACKS = {
-    "pgd": lambda steps: partial(pgd, threat=Linf(0.1), steps=steps, step_size=0.01, drop_broken=True),
+    "pgd": lambda steps: partial(pgd, threat=Linf(0.1), steps=steps, step_size=0.01, drop_adversarial=True),
     "pgd-momentum": lambda steps: partial(
-        pgd, threat=L2(1.0), steps=steps, step_size=0.1, momentum=0.9, drop_broken=True
+        pgd, threat=L2(1.0), steps=steps, step_size=0.1, momentum=0.9, drop_adversarial=True
     ),
-    "pgd-L0": lambda steps: partial(pgd, threat=L0(9), steps=steps, step_size=2.0, drop_broken=True),
-    "pgd-ladder": lambda steps: partial(pgd, threat=Linf(torch.full((24,), 0.1)), steps=steps, drop_broken=True),
-    "apgd": lambda steps: partial(apgd, threat=Linf(0.1), steps=steps, drop_broken=True),
-    "apgd-L1": lambda steps: partial(apgd, threat=L1(8.0), steps=steps, drop_broken=True),
+    "pgd-L0": lambda steps: partial(pgd, threat=L0(9), steps=steps, step_size=2.0, drop_adversarial=True),
+    "pgd-ladder": lambda steps: partial(pgd, threat=Linf(torch.full((24,), 0.1)), steps=steps, drop_adversarial=True),
+    "apgd": lambda steps: partial(apgd, threat=Linf(0.1), steps=steps, drop_adversarial=True),
+    "apgd-L1": lambda steps: partial(apgd, threat=L1(8.0), steps=steps, drop_adversarial=True),
     "apgd_t": lambda steps: partial(apgd_t, threat=Linf(0.1), steps=steps, targets=3),
     "fmn-L2": lambda steps: partial(fmn, steps=steps),
     "fmn-L1": lambda steps: partial(fmn, norm="L1", steps=steps),

@@ -174,7 +174,7 @@ def test_every_attack_also_refuses_a_model_that_fails_only_under_attack():
     def later(x):
         return model(x) * (NAN if bool((x != inputs["x"]).any()) else 1)
 
-    for settings in [{}, {"restarts": 2}, {"random_start": False}, {"drop_broken": True}]:
+    for settings in [{}, {"restarts": 2}, {"random_start": False}, {"drop_adversarial": True}]:
         with pytest.raises(ValueError, match="NaN"):
             pgd(later, inputs["x"], inputs["y"], threat=L2(0.1), steps=3, **settings)
         with pytest.raises(ValueError, match="NaN"):
@@ -218,7 +218,9 @@ def test_a_model_with_a_nan_gradient(entry, kind):
 
 
 @pytest.mark.parametrize("label", range(K))
-@pytest.mark.parametrize("settings", [{"restarts": 3}, {"drop_broken": True}, {"restarts": 3, "drop_broken": True}])
+@pytest.mark.parametrize(
+    "settings", [{"restarts": 3}, {"drop_adversarial": True}, {"restarts": 3, "drop_adversarial": True}]
+)
 def test_restarts_do_not_swallow_a_nan_gradient(label, settings):
     """argmax calls NaN logits class 0: they must count neither as a success nor as a failure, for any label."""
     inputs = good()

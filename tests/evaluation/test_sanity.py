@@ -11,7 +11,7 @@ from cs329t_robust.evaluation import sanity
 from cs329t_robust.evaluation.sanity import Finding, suspicions
 from cs329t_robust.models import networks
 
-PGD = partial(pgd, steps=20, drop_broken=True)
+PGD = partial(pgd, steps=20, drop_adversarial=True)
 
 
 def names(found):

@@ -45,9 +45,9 @@ def test_the_perturbed_pictures_lie_in_the_threat_and_mostly_reach_their_label(b
 
 
 def test_the_same_seed_builds_the_same_set_in_any_batch(built, digits, monkeypatch):
-    from cs329t_robust.attacks.engine import shrinking
+    from cs329t_robust.attacks.engine import batches
 
-    monkeypatch.setitem(shrinking.AT_ONCE, "cpu", 784 * 10)
+    monkeypatch.setitem(batches.AT_ONCE, "cpu", 784 * 10)
     again = non_robust_dataset(mnist_classifier(), *digits, L2(2.0), steps=10)
     torch.testing.assert_close(again.x, built.x)
     assert torch.equal(again.y, built.y)
@@ -128,9 +128,9 @@ def test_robustify_comes_closer_and_is_the_same_in_any_batch(digits, monkeypatch
     assert (after < before).all()
     assert after.mean() < 0.6 * before.mean()
     assert 0 <= found.min() <= found.max() <= 1
-    from cs329t_robust.attacks.engine import shrinking
+    from cs329t_robust.attacks.engine import batches
 
-    monkeypatch.setitem(shrinking.AT_ONCE, "cpu", 784 * 10)
+    monkeypatch.setitem(batches.AT_ONCE, "cpu", 784 * 10)
     torch.testing.assert_close(robustify(model, x, steps=20), found, rtol=1e-3, atol=1e-3)
 
 

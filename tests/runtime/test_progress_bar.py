@@ -42,8 +42,8 @@ def shown(monkeypatch):
 
 
 ATTACKS = [
-    partial(pgd, steps=4, restarts=3, drop_broken=True),
-    partial(apgd, steps=8, drop_broken=True),
+    partial(pgd, steps=4, restarts=3, drop_adversarial=True),
+    partial(apgd, steps=8, drop_adversarial=True),
     partial(square, queries=60),
     partial(square, queries=400, hope=0.9),
     partial(autoattack, version="fast"),
@@ -54,7 +54,7 @@ ATTACKS = [
 @pytest.mark.parametrize("parts", [False, True])
 def test_one_bar_runs_to_its_end_and_the_bound_only_falls(shown, monkeypatch, attack, parts):
     if parts:
-        monkeypatch.setattr("cs329t_robust.attacks.engine.shrinking.AT_ONCE", {"cpu": 7 * 784})
+        monkeypatch.setattr("cs329t_robust.attacks.engine.batches.AT_ONCE", {"cpu": 7 * 784})
     model, (x, y) = networks.mnist_classifier(), datasets.mnist("test", 30)
     found = robust_accuracy(model, x, y, attack, Linf(0.3), batch_size=20)
     ((name, total, steps),) = shown

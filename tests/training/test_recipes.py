@@ -111,7 +111,7 @@ def test_adversarial_training_makes_digits_robust():
     """3,000 images and 6 epochs at ε = 0.1 are enough to see it; standard training on as many is far below."""
     x, y = datasets.mnist("train", 3000)
     test = datasets.mnist("test", 300)
-    attack, found = partial(pgd, steps=20, drop_broken=True), {}
+    attack, found = partial(pgd, steps=20, drop_adversarial=True), {}
     for name in ("standard", "fast"):
         model = networks.SmallCNN(seed=0)
         recipe = RECIPES[name]

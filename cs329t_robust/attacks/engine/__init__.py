@@ -1,1 +1,1 @@
-"""What makes the attacks fast and is no attack's own: batches that shrink, the gradient, recording, queries."""
+"""What makes the attacks fast and is no attack's own: the loop around them, batches that shrink, gradients, queries."""

@@ -1,5 +1,10 @@
-"""A step that is asked for again and again on images of one shape: recorded as a CUDA graph on a GPU, and replayed."""
+"""A step that is asked for again and again on images of one shape: on a GPU it may be recorded, and then replayed.
 
+That is off unless ``CS329T_CUDA_GRAPHS=1``: no recording has run on a GPU yet. Turn it on once tests/attacks/test_cuda.py
+has passed on yours. Without it every step is plain PyTorch.
+"""
+
+import os
 import warnings
 from collections.abc import Callable
 from functools import cache
@@ -8,8 +13,8 @@ from threading import Lock
 import torch
 from torch import Tensor
 
-from ...contract.inputs import Loss, Model
-from .gradient import Marked, input_gradient
+from ...contract.inputs import Model
+from .gradient import Marked
 from .shrinking import LOOK
 
 Answer = tuple[Tensor, ...]
@@ -17,6 +22,7 @@ Step = Callable[[Tensor, bool], Answer]  # (images, whether to check what the mo
 Replay = Callable[[Tensor], Answer]
 
 SETTLED = 3  # calls before a step is recorded, where the batch keeps its size; a shrinking one must outlive a look
+SETTING = "CS329T_CUDA_GRAPHS"
 WORTH = 10  # calls that must be left for a recording to pay
 SAME = 1e-2  # by what share of the largest value a replay may differ from the step itself
 _recording = Lock()
@@ -24,7 +30,7 @@ _unfit = Marked()  # models that could not be recorded
 
 
 class Repeated:
-    """A step for one batch, recorded where the device can; make another for another batch, labels or loss.
+    """A step for one batch, recorded where that is on and the device can; make another for another batch or loss.
 
     The answers are those of the step itself. It is recorded only after a few calls of its own, and the next call runs
     both and compares: where the model is random, waits for the device, keeps a state in Python, or cannot be recorded
@@ -59,7 +65,7 @@ class Repeated:
 
     def _record(self, x: Tensor) -> None:
         record = RECORDERS.get(x.device.type)
-        if record is None or self.calls - self.asked < WORTH or self.model in _unfit:
+        if record is None or not recording() or self.calls - self.asked < WORTH or self.model in _unfit:
             return
         try:
             with _recording:  # two threads would record each other's work
@@ -84,9 +90,12 @@ class Repeated:
         )
 
 
-def gradients(model: Model, y: Tensor, loss: Loss, calls: int, shrinking: bool) -> Repeated:
-    """Return `input_gradient` for one batch with labels `y`, to be asked up to `calls` times."""
-    return Repeated(model, lambda x, check: input_gradient(model, x, y, loss, check=check), calls, shrinking)
+def recording() -> bool:
+    """Tell whether steps are recorded: only where the environment asks for it."""
+    setting = os.environ.get(SETTING, "")
+    if setting not in ("", "0", "1"):
+        raise ValueError(f"{SETTING}: expected 1 to record an attack's steps as CUDA graphs or 0, got {setting!r}")
+    return setting == "1"
 
 
 def _same(one: Tensor, other: Tensor) -> bool:

@@ -66,10 +66,10 @@ def input_gradient(model: Model, x_adv: Tensor, y: Tensor, loss: Loss, *, check:
     losses = loss(logits, y)
     if check:
         check_losses(losses, y)
-    return slope(losses.sum(), x_adv).contiguous(), logits.detach()
+    return gradient_of(losses.sum(), x_adv).contiguous(), logits.detach()
 
 
-def slope(value: Tensor, x: Tensor, *, again: bool = False) -> Tensor:
+def gradient_of(value: Tensor, x: Tensor, *, again: bool = False) -> Tensor:
     """Return the gradient of the number `value` to `x`, or raise a ValueError; `again` keeps the graph for another."""
     grad = None
     if value.requires_grad:

@@ -1,46 +1,40 @@
-"""The one number that black-box attacks ask a model for."""
+"""The one number that black-box attacks ask a model for: the margin by which an image is adversarial."""
 
 import torch
 from torch import Tensor
 
 from ...contract.borrowing import full_precision, reduced
 from ...contract.inputs import Model, check_logits
-from ...losses import past
-from .cuda_graph import Repeated
+from ...losses import adversarial_margin
 from .gradient import logits_of
-from .shrinking import broken
+from .success import is_adversarial
 
 
 @torch.no_grad()
-def lead(model: Model, x: Tensor, y: Tensor, targeted: bool, *, check: bool = False) -> Tensor:
-    """Return how far past the boundary each image is, (n,): above 0 it is broken (at its target, if `targeted`).
+def query(model: Model, x: Tensor, y: Tensor, targeted: bool, *, check: bool = False) -> Tensor:
+    """Return the margin by which each image is adversarial, (n,): above 0 it is (classified as `y`, if `targeted`).
 
-    `check` is for the images as they were given, where also a tie that the model decides against `y` is broken.
+    `check` is for the images as they were given, where also a tie that the model decides against `y` is adversarial.
     """
     logits = logits_of(model, x)
     if check or logits.ndim != 2:  # a `squeeze()` in the model takes the batch away where one image is left
         check_logits(logits, x, y)
-    value = past(logits.to(x.dtype), y, targeted)
+    margin = adversarial_margin(logits.to(x.dtype), y, targeted)
     if not check:
-        return value
-    return torch.where(broken(logits, y, targeted), value.clamp_min(torch.finfo(x.dtype).tiny), value)
+        return margin
+    return torch.where(is_adversarial(logits, y, targeted), margin.clamp_min(torch.finfo(x.dtype).tiny), margin)
 
 
-def leads(model: Model, y: Tensor, targeted: bool, calls: int) -> Repeated:
-    """Return `lead` for one batch with labels `y`, to be asked up to `calls` times; its answer is a tuple of one."""
-    return Repeated(model, lambda x, check: (lead(model, x, y, targeted, check=check),), calls, True)
-
-
-def confirmed_lead(model: Model, x_adv: Tensor, y: Tensor, value: Tensor, targeted: bool) -> Tensor:
-    """Return `value`, the leads that a search found; under a reduced precision successes are asked again without it."""
-    rows = (value > 0).nonzero().flatten() if reduced(x_adv.device) else ()
+def confirmed_margin(model: Model, x_adv: Tensor, y: Tensor, margin: Tensor, targeted: bool) -> Tensor:
+    """Return the margins that a search found; under a reduced precision it asks again for those above 0, without it."""
+    rows = (margin > 0).nonzero().flatten() if reduced(x_adv.device) else ()
     if not len(rows):
-        return value
+        return margin
     with full_precision(x_adv.device):
-        return value.index_copy(0, rows, lead(model, x_adv[rows], y[rows], targeted))
+        return margin.index_copy(0, rows, query(model, x_adv[rows], y[rows], targeted))
 
 
-def check_lead(value: Tensor) -> None:
+def check_margin(margin: Tensor) -> None:
     """Raise a ValueError if the model's answer to a proposal was no number: it could pass for robustness."""
-    if bool(value.isnan().any()):
-        raise ValueError(f"model: expected finite logits, got NaN for {int(value.isnan().sum())} images in the attack")
+    if bool(margin.isnan().any()):
+        raise ValueError(f"model: expected finite logits, got NaN for {int(margin.isnan().sum())} images in the attack")

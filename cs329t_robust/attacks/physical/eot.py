@@ -21,14 +21,14 @@ from ...contract.inputs import (
 from ...losses import cross_entropy
 from ...runtime.randomness import ImageRandom
 from ...threat import Linf, Masked, Threat, radii, rowwise
-from ..engine.gradient import logits_of, slope
-from ..engine.shrinking import batched
+from ..engine.batches import batched
+from ..engine.gradient import gradient_of, logits_of
 from .views import NUMBERS, View
 
 HARDNESS = (1.0, 30.0)  # of a mixture of printable colours, at the first step and at the last
 
 
-@batched
+@batched()
 def physical(
     model: Model,
     x: Tensor,
@@ -121,10 +121,10 @@ def physical(
             losses = loss(logits, label)
             check_losses(losses, label)
             gain = losses.sum() * ((-1 if targeted else 1) / samples)
-            grad = slope(gain, leaf)
+            grad = gradient_of(gain, leaf)
             if tv:
                 leaf = shown.detach().requires_grad_()
-                grad = grad - tv * slope(total_variation(leaf, mask).sum(), leaf)
+                grad = grad - tv * gradient_of(total_variation(leaf, mask).sum(), leaf)
             velocity = momentum * velocity + grad / rowwise(grad.abs().flatten(1).sum(1).clamp_min(tiny), x)
             size = first * (0.5 + 0.5 * math.cos(math.pi * step / steps))
             x_adv = threat.project(x, threat.ascend(x, x_adv, velocity, size))

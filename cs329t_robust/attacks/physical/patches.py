@@ -25,7 +25,7 @@ from ...contract.inputs import (
 )
 from ...losses import cross_entropy
 from ...threat import sampling_grid, turn_back
-from ..engine.gradient import logits_of, slope
+from ..engine.gradient import gradient_of, logits_of
 from .eot import total_variation
 
 Each = float | Tensor  # one number for all pictures, or a tensor (n,) with one for each
@@ -220,9 +220,9 @@ def train_patch(
             losses = loss(logits, y[rows])
             check_losses(losses, rows)
             mean = losses.mean()
-            patch.grad = slope(mean if targeted else -mean, patch)
+            patch.grad = gradient_of(mean if targeted else -mean, patch)
             if tv:
-                patch.grad += tv * slope(total_variation(patch[None], inside).sum(), patch)
+                patch.grad += tv * gradient_of(total_variation(patch[None], inside).sum(), patch)
             optimiser.param_groups[0]["lr"] = step_size * (0.5 + 0.5 * math.cos(math.pi * step / steps))
             optimiser.step()
             patch.data.clamp_(0, 1)

@@ -1,0 +1,88 @@
+"""Random search, the loop of Square and Sparse-RS: propose a change, ask what it does, keep it if the margin rises."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ...contract.inputs import Model
+from ...runtime.randomness import ImageRandom
+from ...threat import rowwise
+from .cuda_graph import Answer
+from .queries import check_margin, confirmed_margin, query
+from .search import Search
+from .shrinking import Batch, Found
+
+
+@dataclass(kw_only=True)
+class RandomSearchState(Batch):
+    """What every random search knows of its images; `x_adv` is the best proposal so far."""
+
+    margin: Tensor  # by how much `x_adv` is adversarial: above 0 it is
+    random: ImageRandom
+
+    def is_open(self) -> Tensor:
+        """Return which images are still searched, (n,)."""
+        return self.margin <= 0
+
+
+Proposal = dict[str, Tensor]  # the fields of the state that it changes, `x_adv` among them
+
+
+class _Queries(Search):
+    """A search that asks for margins rather than for gradients."""
+
+    def answer(self, x_adv: Tensor, check: bool) -> Answer:
+        """Ask the model once; `Repeated` may record it."""
+        return (query(self.model, x_adv, self.batch.y, self.targeted, check=check),)
+
+    def query(self, x_adv: Tensor) -> Tensor:
+        """Return the margin by which each of these images is adversarial."""
+        self.left -= 1
+        return self.ask(x_adv)[0]
+
+    def finish(self) -> Found:
+        """Return what was found."""
+        if not self.over:
+            self.found.take(self.batch)
+        return self.found
+
+
+def random_search(
+    model: Model,
+    s: RandomSearchState,
+    propose: Callable[[int], Proposal],
+    queries: int,
+    targeted: bool,
+    given_up: Callable[[int], Tensor | None] = lambda step: None,
+) -> Tensor:
+    """Ask for so many proposals, and return the best images.
+
+    Parameters
+    ----------
+    s : RandomSearchState
+        With the margins at x. Images leave it once they are adversarial.
+    propose : callable
+        The number of a query to a proposal for each image that is left; the first is taken whatever its margin.
+    given_up : callable, optional
+        The number of a query to which images are given up there, or to None where none may be.
+    """
+    search = _Queries(model, s, targeted=targeted, drop=True)
+    for step in search.steps(queries):
+        if search.looking():
+            s.margin = confirmed_margin(model, s.x_adv, s.y, s.margin, targeted)
+        s.adversarial, hopeless = s.margin > 0, given_up(step)
+        done = ~s.is_open() if hopeless is None else ~s.is_open() | hopeless
+        search.leave(done, now=hopeless is not None)  # who is given up must not depend on the batch
+        if search.over:
+            break
+        proposal = propose(step)
+        margin = search.query(proposal["x_adv"])
+        if step == 0:  # the only answer that is taken whatever it is
+            check_margin(margin)
+        better = s.is_open() & ((margin > s.margin) | (step == 0))
+        for name, new in {**proposal, "margin": margin}.items():
+            old = getattr(s, name)
+            setattr(s, name, torch.where(rowwise(better, old), new, old))
+    return search.finish().x_adv
