@@ -8,6 +8,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+__all__ = [
+    "bounded",
+    "cross_entropy",
+    "dlr",
+    "margin",
+    "past",
+    "squared_penalty",
+    "targeted_dlr",
+    "targeted_margin",
+    "unsaturated",
+]
+
 
 def cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
     """Return −log p(y) per example, the CE(q, F(x')) of the lecture; shape (n,), >= 0."""

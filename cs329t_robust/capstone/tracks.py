@@ -16,7 +16,8 @@ from ..evaluation.accuracy import accuracy, check_member, predict, robust_accura
 from ..models.networks import SmallCNN, load, mnist_classifier
 from ..threat import Linf
 
-EPS = 0.2  # of the two attack tracks
+EPS = 0.2
+"""The L∞ radius of the two attack tracks."""
 QUERIES = 500  # of the black-box track, for each image
 DEFENCE = Linf(0.3)
 CLEAN = 0.95  # what a defence must get right at least

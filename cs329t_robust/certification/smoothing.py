@@ -19,6 +19,7 @@ from ..runtime.randomness import ImageRandom
 from ..threat import L2
 
 ABSTAIN = -1
+"""The label of an image for which a vote is too close to call; it is no class, so it counts as wrong."""
 BLOCK = 100  # noisy copies of an image drawn at a time; fixed, so that the draws do not depend on the batch
 AT_ONCE = 1 << 22  # pixel values classified at a time
 DEFAULT_ALPHA = 0.001

@@ -20,9 +20,11 @@ from ..threat import Linf, Masked
 PHYSICAL = Path(__file__).resolve().parent.parent.parent / "data" / "physical"
 PATCH = PHYSICAL / "patch.png"
 GLASSES = PHYSICAL / "glasses.json"
+"""The file of what the painted glasses reached, target by target, written by `cs329t glasses`."""
 MOVING = PHYSICAL / "glasses_moving.png"  # the portrait in glasses that work in any pose of the head
 TRAINING = ("cat", "cameraman", "rocket", "astronaut", "portrait")  # photographs that the patch is trained on
-HELD_OUT = ("coffee", "motorcycle", "admiral")  # and those that it is measured on
+HELD_OUT = ("coffee", "motorcycle", "admiral")
+"""The photographs that the patch is measured on: no training saw them."""
 HEAD = Views(degrees=12, scale=0.1, shift=8, light=0.15)  # how a head may move before the camera
 
 

@@ -14,7 +14,8 @@ from ..threat import Linf, Threat, is_number
 
 Model = Callable[[Tensor], Tensor]
 Loss = Callable[[Tensor, Tensor], Tensor]
-NO_THREAT = Linf(0.0)  # fits any images: for what no threat binds
+NO_THREAT = Linf(0.0)
+"""A threat that fits any images: what to hand to `check_inputs` where none binds."""
 MISFIT = re.compile(  # what PyTorch's layers say of images that do not fit
     r"to have \d+ channels, but got|shapes cannot be multiplied|is invalid for input of size|than actual input size"
     r"|must match the size of tensor|should contain \d+ elements|Output size is too small|[Ee]xpected input with shape"

@@ -112,6 +112,7 @@ PHOTOS: dict[str, Photo] = {
         expected=None,
     ),
 }
+"""Every photograph by its name: the package that brings it, its author and its licence."""
 
 
 def photo(name: str) -> Tensor:

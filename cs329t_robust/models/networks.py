@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 CHECKPOINTS = Path(__file__).resolve().parent.parent.parent / "data" / "checkpoints"
+"""The folder of the shipped weights; data/README.md says where each file comes from."""
 
 
 class Normalize(nn.Module):

@@ -17,8 +17,13 @@ from ..threat import Linf
 from .distances import Distance, feature_maps, in_features, l0, l1, l2, linf, shift, ssim, transport
 
 SAME = ("one-pixel shift", "PGD at 0.1", "PGD at 0.3", "another of its class")
-NEAREST, ANY = "nearest of another class", "any of another class"
+"""The kinds of pairs whose two images a person reads as the same digit."""
+NEAREST = "nearest of another class"
+"""The kind of pairs of a digit and the nearest training digit of another class."""
+ANY = "any of another class"
+"""The kind of pairs of a digit and a random test digit of another class."""
 NORMS = ("L0", "L1", "L2", "Linf")
+"""The four norms, in the order of the table's columns."""
 POOL = 60_000  # training digits among which the nearest of another class is sought
 Z = 1.959963984540054
 

@@ -20,6 +20,7 @@ from typing import Literal
 from ..contract.inputs import check_count
 
 TRIALS = 18
+"""Trials of a staircase, unless it is told otherwise."""
 UP, DOWN, FAST = 3, 1, 2  # steps on the ladder: after a wrong answer, a right one, a right one before any wrong one
 SURE = 6  # right answers in a row at the smallest size that end the staircase: a guesser gives them 1 time in 64
 SLOPE, LAPSE = 3.0, 0.02  # of the observer that the fit assumes

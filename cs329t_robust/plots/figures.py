@@ -16,8 +16,14 @@ from torch import Tensor
 
 from ..evaluation.accuracy import Curve
 
-COLOURS = {"clean": "#0072B2", "adversarial": "#D55E00", "certified": "#009E73", "second": "#CC79A7"}
-COLOURS |= {"noise": "#666666"}
+COLOURS = {
+    "clean": "#0072B2",
+    "adversarial": "#D55E00",
+    "certified": "#009E73",
+    "second": "#CC79A7",
+    "noise": "#666666",
+}
+"""The colours of the course, one meaning each, told apart by the colour-blind too (Okabe & Ito)."""
 MARKERS = dict(zip(COLOURS, "os^Dx", strict=True))
 # how a network was trained, where several are compared
 METHODS = {"standard": "#0072B2", "gaussian": "#666666", "fgsm": "#D55E00", "fast": "#E69F00"}

@@ -206,3 +206,4 @@ RECIPES = {
     "interval": Recipe("interval bounds", 8, corner, interval, Linf, 0.1, 0.5),
     "masked": Recipe("a softmax that saturates: hides its gradient", 4, outer=partial(hot, temperature=100.0)),
 }
+"""The recipes of `cs329t train mnist`, by the name of their method."""

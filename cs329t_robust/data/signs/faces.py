@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-FACE = 96  # side of a face in texels
+FACE = 96
+"""The side of a sign's flat texture, in texels."""
 _FINE = 4 * FACE
 RED, BLUE, YELLOW, WHITE, BLACK = (176, 22, 34), (18, 76, 152), (246, 194, 16), (244, 244, 240), (22, 22, 24)
 Point = tuple[float, float]  # (across, down) on the sign, both from -1 to 1
@@ -176,6 +177,7 @@ _SIGNS: dict[str, tuple[Callable[[_Pen], None], Callable[[_Pen], None]]] = {
     "crossing": (_crossing, lambda pen: pen.polygon(_square(0.92), 255)),
 }
 CLASSES = tuple(_SIGNS)
+"""The names of the twelve signs; a label is a place in it."""
 
 
 def face(name: str) -> Tensor:
