@@ -111,9 +111,9 @@ def _link(section: Tag, room: str, homes: dict[str, list[str]]) -> None:
         {heading["id"]} if heading else set()
     )
     for node in section.select("code, .signature .n"):
-        if node.find_parent("section") is not section or node.find_parent(["a", "pre"], class_=False):
-            continue
         words, typed = node.get_text(), node.name == "span"
+        if node.find_parent("section") is not section or node.find_parent("a" if typed else ["a", "pre"]):
+            continue
         known = not typed and words in own
         if known or (typed and not words[:1].isupper()) or node.find_parent(class_="import"):
             continue

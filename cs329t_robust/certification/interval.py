@@ -27,10 +27,7 @@ def through(layer: nn.Module, box: Box) -> Box:
 
 
 def worst_logits(model: nn.Module, low: Tensor, high: Tensor, y: Tensor) -> Tensor:
-    """Return logits at least as bad for `y` as those of any image between `low` and `high`, differentiable, (n, k).
-
-    The logit of `y` is 0, and every other an upper bound on its lead over that of `y`: the last layer is bounded
-    together with the difference of two logits, which is tighter than to bound each.
+    """Return logits at least as bad for `y` as those of any image between `low` and `high`; differentiable.
 
     Parameters
     ----------
@@ -38,6 +35,11 @@ def worst_logits(model: nn.Module, low: Tensor, high: Tensor, y: Tensor) -> Tens
         Of Flatten, Linear, Conv2d, Normalize and ReLU, ending in Linear.
     low, high : Tensor (n, c, h, w)
     y : Tensor (n,)
+
+    Returns
+    -------
+    Tensor (n, k)
+        0 for `y`; for every other class an upper bound of its lead over `y`.
 
     Raises
     ------

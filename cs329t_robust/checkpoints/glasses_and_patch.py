@@ -45,7 +45,22 @@ class Worn:
 
 
 def class_number(name: str) -> int:
-    """Return the ImageNet class called `name` (any of upper and lower case), or raise a ValueError with the nearest."""
+    """Return the number of the ImageNet class called `name`.
+
+    Parameters
+    ----------
+    name : str
+        Upper or lower case.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ValueError
+        If there is none; the message names the nearest.
+    """
     from difflib import get_close_matches
 
     names = [one.lower() for one in imagenet_classes()]
@@ -137,7 +152,13 @@ def save(image: Tensor, path: str | Path, **card: str) -> None:
 
 
 def shipped_patch() -> tuple[Tensor, int]:
-    """Return the patch of data/physical (3, side, side) in [0, 1] and its target class.
+    """Return the patch of data/physical and the class that it aims at.
+
+    Returns
+    -------
+    patch : Tensor (3, side, side), float32 in [0, 1]
+    target : int
+        An ImageNet class.
 
     Raises
     ------
@@ -151,7 +172,11 @@ def shipped_patch() -> tuple[Tensor, int]:
 
 
 def shipped_glasses() -> Tensor:
-    """Return the portrait in the shipped glasses that work in any pose of the head, (1, 3, 224, 224) in [0, 1].
+    """Return the portrait in the shipped glasses that work in any pose of the head.
+
+    Returns
+    -------
+    Tensor (1, 3, 224, 224), float32 in [0, 1]
 
     Raises
     ------

@@ -27,6 +27,15 @@ class Run:
     """A student's function beside the reference, on the exercise's seeded inputs.
 
     Iterating gives (args, answer, expected) for each case.
+
+    Attributes
+    ----------
+    cases : list of tuple
+        The arguments of each call.
+    answers, expected : list
+        What the student's function returned for each, and what the reference did.
+    call : callable
+        The student's function, for further calls.
     """
 
     cases: list[tuple]
@@ -44,6 +53,16 @@ class Probe:
 
     An `essential` probe shows that the function does what it is for at all. While it fails nothing else earns points,
     so the identity, a constant or random noise is worth nothing.
+
+    Attributes
+    ----------
+    name : str
+        What is tested, as the report says it.
+    points : int
+        What passing it earns.
+    test : callable
+        From a `Run` to what is wrong; empty if nothing is.
+    essential : bool
     """
 
     name: str

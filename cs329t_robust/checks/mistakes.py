@@ -15,7 +15,16 @@ RAISED = (RuntimeError, TypeError, ValueError, LookupError, AttributeError)  # w
 
 @dataclass(frozen=True)
 class Mistake:
-    """A wrong implementation that students really write, and the sentence that would help."""
+    """A wrong implementation that students really write, and the sentence that would help.
+
+    Attributes
+    ----------
+    name : str
+    wrong : callable
+        In place of the student's function.
+    says : str
+        The sentence, told when the student's function behaves exactly like `wrong`.
+    """
 
     name: str
     wrong: Function

@@ -82,16 +82,35 @@ class Curve:
 
 
 def wilson(successes: int, n: int) -> tuple[float, float]:
-    """Return the 95% Wilson score interval of `successes` out of `n`."""
+    """Return the 95% Wilson score interval of `successes` out of `n`.
+
+    Parameters
+    ----------
+    successes, n : int
+        0 <= successes <= n, and n >= 1.
+
+    Returns
+    -------
+    low, high : float in [0, 1]
+    """
     share, z2 = successes / n, 1.959963984540054**2 / n
     middle, half = share + z2 / 2, (z2 * (share * (1 - share) + z2 / 4)) ** 0.5
     return max(0.0, (middle - half) / (1 + z2)), min(1.0, (middle + half) / (1 + z2))
 
 
 def predict(model: Model, x: Tensor, batch_size: int = 1000) -> Tensor:
-    """Return logits (n, k) for images `x`: in eval mode, without gradients, `batch_size` images at a time.
+    """Return the logits of images: in eval mode, without gradients, `batch_size` images at a time.
 
-    In full precision, also inside `torch.autocast` and where TF32 is allowed: what is measured is the model itself.
+    Parameters
+    ----------
+    model : callable
+        Images (n, c, h, w) in [0, 1] to logits (n, k). Left as found.
+    x : Tensor (n, c, h, w), float in [0, 1]
+    batch_size : int >= 1
+
+    Returns
+    -------
+    Tensor (n, k)
 
     Raises
     ------
@@ -111,7 +130,27 @@ def predict(model: Model, x: Tensor, batch_size: int = 1000) -> Tensor:
 
 
 def accuracy(model: Model, x: Tensor, y: Tensor, batch_size: int = 1000) -> Accuracy:
-    """Return the share of images classified as `y`, with its n and interval."""
+    """Return the share of images classified as `y`, with its n and interval.
+
+    Parameters
+    ----------
+    model : callable
+        Images (n, c, h, w) in [0, 1] to logits (n, k). Left as found.
+    x : Tensor (n, c, h, w), float in [0, 1]
+    y : Tensor (n,), integer
+        True labels.
+    batch_size : int >= 1
+        Images classified at a time.
+
+    Returns
+    -------
+    Accuracy
+
+    Raises
+    ------
+    ValueError
+        If an input is unusable: the message says what was expected, what came and the likely fix.
+    """
     check_images(x)
     check_labels(x, y)
     return Accuracy(_correct(model, x, y, batch_size))
@@ -250,6 +289,11 @@ def robustness_curve(
         Radii, each >= 0, in any order; 0 is clean accuracy.
     threat : type or Masked
         `Linf`, `L2`, `L1` or `L0`; or a `Masked` threat, whose radius the ladder replaces.
+
+    Returns
+    -------
+    Curve
+        Its accuracies never rise with the radius.
 
     Raises
     ------

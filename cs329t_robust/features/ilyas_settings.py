@@ -38,8 +38,10 @@ class Setting:
         L2 radius that the robust source is trained for.
     test_eps : float
         L2 radius at which robust accuracy is measured.
-    invert : int, invert_step : float
-        Steps of the feature inversion, and the first one's length.
+    invert : int
+        Steps of the feature inversion.
+    invert_step : float
+        Length of the first of them.
     copies : int
         Rebuilt pictures from each original, each from another start; 1 in the paper.
     epochs, robust_epochs : int

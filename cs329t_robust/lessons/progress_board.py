@@ -23,6 +23,10 @@ class ProgressBoard:
     ----------
     home : Path, optional
         The folder of the notebooks; by default the one this notebook lies in if it holds lessons, else the workbook's.
+
+    Notes
+    -----
+    A notebook that cannot be read is named on the board; nothing is raised.
     """
 
     def __init__(self, home: Path | None = None) -> None:

@@ -190,6 +190,11 @@ class Observer:
     lapse : float in [0, 0.5)
         Share of wrong choices far above the threshold.
     seed : int
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of its range.
     """
 
     def __init__(self, threshold: float, *, slope: float = SLOPE, lapse: float = LAPSE, seed: int = 0) -> None:

@@ -20,7 +20,14 @@ _told = [0.0]
 
 
 def tick(share: float, fallen: Callable[[], int]) -> None:
-    """Say that this share of the work is done; `fallen` counts the broken images, only if one listens, now and then."""
+    """Say that this share of the work is done.
+
+    Parameters
+    ----------
+    share : float in [0, 1]
+    fallen : callable
+        Counts the adversarial images; called only if somebody listens, and only now and then.
+    """
     listener = _listener.get()
     if listener is not None and time.monotonic() >= _told[0] + EVERY:
         _told[0] = time.monotonic()
@@ -29,9 +36,19 @@ def tick(share: float, fallen: Callable[[], int]) -> None:
 
 @contextmanager
 def section(begin: float, end: float, fallen: int = 0) -> Iterator[list[int]]:
-    """Let ticks inside run from `begin` to `end` of the whole, on top of images that have `fallen` before.
+    """Let ticks inside run from `begin` to `end` of the whole.
 
-    Yields a list whose one number is how many have fallen inside, as far as was said.
+    Parameters
+    ----------
+    begin, end : float in [0, 1]
+        Shares of the whole.
+    fallen : int
+        Images that were adversarial before.
+
+    Yields
+    ------
+    list of one int
+        How many have become adversarial inside, as far as was said.
     """
     outer, inside = _listener.get(), [0]
     if outer is None:
@@ -52,10 +69,16 @@ def bar(name: str, n: int, right: int | None = None) -> Iterator[None]:
 
     Parameters
     ----------
+    name : str
+        Written before the bar.
     n : int
         Images measured.
     right : int, optional
         How many of them the attack is given; the others were wrong from the start.
+
+    Yields
+    ------
+    None
     """
     if _listener.get() is not None or not wanted():
         yield
@@ -76,7 +99,19 @@ def bar(name: str, n: int, right: int | None = None) -> Iterator[None]:
 
 @contextmanager
 def rows(name: str, n: int) -> Iterator[Callable[[str], None]]:
-    """Show a bar over the `n` rows of a table, and none inside; yield what prints a finished row's text above it."""
+    """Show a bar over the `n` rows of a table, and none inside.
+
+    Parameters
+    ----------
+    name : str
+        Written before the bar.
+    n : int
+
+    Yields
+    ------
+    callable
+        Takes the text of a finished row, and prints it above the bar.
+    """
     if _listener.get() is not None or not wanted():
         yield lambda text: print(text, flush=True)
         return

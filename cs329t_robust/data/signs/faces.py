@@ -181,7 +181,16 @@ CLASSES = tuple(_SIGNS)
 
 
 def face(name: str) -> Tensor:
-    """Return a sign's flat texture, float32 (3, 96, 96) in [0, 1]; grey outside its outline, where nothing is seen.
+    """Return a sign's flat texture; grey outside its outline, where nothing is seen.
+
+    Parameters
+    ----------
+    name : str
+        One of `CLASSES`.
+
+    Returns
+    -------
+    Tensor (3, 96, 96), float32 in [0, 1]
 
     Raises
     ------
@@ -192,7 +201,17 @@ def face(name: str) -> Tensor:
 
 
 def outline(name: str) -> Tensor:
-    """Return how much of each texel belongs to the sign, float32 (1, 96, 96): 1 inside, 0 outside, between on the rim.
+    """Return how much of each texel belongs to the sign.
+
+    Parameters
+    ----------
+    name : str
+        One of `CLASSES`.
+
+    Returns
+    -------
+    Tensor (1, 96, 96), float32 in [0, 1]
+        1 inside, 0 outside, between on the rim.
 
     Raises
     ------
@@ -212,9 +231,12 @@ _TAPE = [
 
 
 def stickers() -> Tensor:
-    """Return where four strips of tape lie on a stop sign, above and below its letters: bool (4, 96, 96), one each.
+    """Return where four strips of tape lie on a stop sign, above and below its letters.
 
-    None touches a letter. ``stickers().any(0)`` is the mask of all four.
+    Returns
+    -------
+    Tensor (4, 96, 96), bool
+        One strip each.
 
     References
     ----------
