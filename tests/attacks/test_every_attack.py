@@ -6,6 +6,7 @@ from functools import partial
 import pytest
 import torch
 from attack_table import MASK, ROWS
+from readable import readable
 
 import cs329t_robust
 from cs329t_robust import L0, L2, Linf, Masked, Spatial, attacks
@@ -223,7 +224,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(
-    ("attack", "threat", "message"), WRONG, ids=lambda value: getattr(value, "__name__", repr(value))
+    ("attack", "threat", "message"), WRONG, ids=lambda value: getattr(value, "__name__", readable(value))
 )
 def test_a_threat_that_an_attack_cannot_search_is_refused(linear, attack, threat, message):
     model, x, y = linear(SHAPE)
@@ -259,7 +260,7 @@ FREE = [
 ]
 
 
-@pytest.mark.parametrize(("attack", "settings", "message"), [*SETTINGS, *FREE], ids=repr)
+@pytest.mark.parametrize(("attack", "settings", "message"), [*SETTINGS, *FREE], ids=readable)
 def test_bad_settings_are_refused_by_name(linear, attack, settings, message):
     model, x, y = linear(SHAPE)
     free = isinstance(attack, partial) or attack in (attacks.cw, attacks.penalty)
