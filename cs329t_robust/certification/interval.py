@@ -10,7 +10,7 @@ from ..threat import Threat
 from .network import Box, layers, ready
 
 
-def through(layer: nn.Module, box: Box) -> Box:
+def propagate(layer: nn.Module, box: Box) -> Box:
     """Return the smallest box that holds what `layer` makes of every point of `box`.
 
     A linear map sends the middle m to W·m + b and half a side r to |W|·r; a ReLU sends both ends through itself.
@@ -54,7 +54,7 @@ def worst_logits(model: nn.Module, low: Tensor, high: Tensor, y: Tensor) -> Tens
     *hidden, last = layers(model)
     box = Box(low, high)
     for layer in hidden:
-        box = through(layer, box)
+        box = propagate(layer, box)
     lead = last.weight - last.weight[y][:, None]  # (n, k, d): every row minus the label's
     middle = (lead @ box.middle[:, :, None]).squeeze(2)
     if last.bias is not None:

@@ -1,4 +1,4 @@
-"""How learning with few and with many digits turns out: clean and robust accuracy, on the training set and beyond it.
+"""Generalization from few and from many digits: clean and robust accuracy, on the training set and beyond it.
 
 One table answers two of the lecture's questions: is robust generalization harder, and does robustness improve accuracy?
 """

@@ -29,8 +29,8 @@ HEAD = Views(degrees=12, scale=0.1, shift=8, light=0.15)  # how a head may move 
 
 
 @dataclass(frozen=True)
-class Worn:
-    """One pair of glasses: what it was to be taken for, what it is taken for, and at what price."""
+class PaintedGlasses:
+    """One pair of painted glasses: the class it aims at, the class that is seen, and how long it took."""
 
     target: str
     seen_as: str
@@ -70,28 +70,28 @@ def class_number(name: str) -> int:
     raise ValueError(f"target: expected the name of an ImageNet class, got {name!r}; nearest: {near}")
 
 
-def head(x: Tensor, numbers: Tensor) -> Tensor:
+def moving_head(x: Tensor, numbers: Tensor) -> Tensor:
     """See three pictures of every four as `HEAD` does, and one as it is: no turned picture is as sharp."""
     still = (torch.arange(len(x), device=x.device) % 4 == 0).view(-1, 1, 1, 1)
     return torch.where(still, x, HEAD(x, numbers))
 
 
-def wear(
+def paint_glasses(
     model: nn.Module, target: int, *, poses: bool = False, thickness: float = 0.12, steps: int = 200, seed: int = 0
-) -> tuple[Tensor, Worn]:
+) -> tuple[Tensor, PaintedGlasses]:
     """Paint the frame of the portrait's glasses so that `model` says `target`; with `poses`, in any pose of the head.
 
     A thickness of 0.12 covers 4.0% of the picture and 0.19 covers 6.4%; the frames of Sharif et al. 2016 took 6.5%.
 
     Returns
     -------
-    Tensor (1, 3, 224, 224), Worn
+    Tensor (1, 3, 224, 224), PaintedGlasses
         The portrait with the glasses, in whole 255ths, and how it is seen. Seconds are the process's own.
     """
     x, y = photo("portrait"), torch.tensor([target])
     began = time.process_time()
     threat = Masked(Linf(1.0), glasses(thickness=thickness))
-    settings = {"views": head, "samples": 4, "step_size": 10 / max(steps, 1)} if poses else {}
+    settings = {"views": moving_head, "samples": 4, "step_size": 10 / max(steps, 1)} if poses else {}
     found = physical(model, x, y, threat=threat, steps=steps, targeted=True, seed=seed, **settings)
     seconds = time.process_time() - began
     found = (found * 255).round() / 255
@@ -99,7 +99,7 @@ def wear(
         p, guess = model(found).softmax(1)[0].max(0)
     share = share_seen_as(model, found, y, views=HEAD, samples=32).item()
     names = imagenet_classes()
-    return found, Worn(names[target], names[guess], round(p.item(), 3), round(share, 3), round(seconds, 1))
+    return found, PaintedGlasses(names[target], names[guess], round(p.item(), 3), round(share, 3), round(seconds, 1))
 
 
 def backgrounds(seed: int = 0, crops: int = 45) -> Tensor:
@@ -199,6 +199,6 @@ def _opened(path: Path) -> tuple[Tensor, dict[str, str]]:
         return pixels.float() / 255, dict(picture.text)
 
 
-def as_row(worn: Worn) -> dict[str, object]:
+def as_row(painted: PaintedGlasses) -> dict[str, object]:
     """Return one row of the table of glasses."""
-    return asdict(worn) | {"reached": worn.reached}
+    return asdict(painted) | {"reached": painted.reached}

@@ -1,4 +1,4 @@
-"""The mistakes that are known by name: wrong implementations beside which an answer is held."""
+"""Known mistakes: wrong implementations that an answer is compared with, each with the sentence that would help."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""A model is lent to attacks and measurements, and given back exactly as it was found; and how exactly it computes."""
+"""Borrow a model: run it in eval mode, give it back exactly as it was found, and say at which precision it computes."""
 
 import threading
 from collections.abc import Iterator
@@ -76,8 +76,8 @@ def _lowered(device: torch.device) -> list:
 def full_precision(device: torch.device) -> Iterator[None]:
     """Give a verdict: no autocast and no TF32 inside, whatever is set outside; what was set is set again afterwards.
 
-    A search may run as fast as you set PyTorch to run. Whether an image is broken is always said in here. A model that
-    lowers the precision by itself, as `models.Bfloat16` does, is what it is.
+    A search may run as fast as you set PyTorch to run. Whether an image is adversarial is always said in here. A model
+    that lowers the precision by itself, as `models.Bfloat16` does, is what it is.
 
     Parameters
     ----------

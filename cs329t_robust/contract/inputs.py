@@ -1,4 +1,4 @@
-"""What attacks and measurements promise of bad input: an error that says what was expected, what came, and the fix."""
+"""How bad input is refused: by a ValueError that says what was expected, what came, and the fix."""
 
 import re
 from collections.abc import Callable, Iterator

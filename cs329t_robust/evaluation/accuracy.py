@@ -180,7 +180,7 @@ def check_attack(attack: Attack) -> None:
     if not any(setting.name == "threat" or setting.kind is setting.VAR_KEYWORD for setting in settings):
         raise ValueError(
             f"attack: expected one that takes threat=..., such as partial(pgd, steps=40), got {attack_name(attack)}; "
-            "of a minimum-norm attack, count the results that are broken and near enough"
+            "of a minimum-norm attack, count the results that are adversarial and near enough"
         )
 
 
@@ -191,7 +191,7 @@ def robust_accuracy(
 
     Only images that the model gets right are attacked. What comes back is not believed: it must lie in the threat
     and in [0, 1], and it is classified again, in full precision: `torch.autocast` around this speeds up the search
-    alone, and counts no image as broken that the model holds.
+    alone, and counts no image as adversarial that the model classifies right.
 
     Parameters
     ----------
@@ -279,7 +279,7 @@ def robustness_curve(
 ) -> Curve:
     """Return robust accuracy over a ladder of radii: one batched attack, image by radius.
 
-    An image broken at one radius counts as broken at every larger one, since a ball holds every smaller ball.
+    An image that is adversarial at one radius counts as adversarial at every larger one: balls are nested.
 
     Parameters
     ----------
@@ -318,16 +318,16 @@ def robustness_curve(
     check_attack(attack)
     check_count("batch_size", batch_size, 1)
     name, size = attack_name(attack), max(1, batch_size // m)
-    standing, done = torch.ones(n, m, dtype=torch.bool, device=x.device), 0
+    robust, done = torch.ones(n, m, dtype=torch.bool, device=x.device), 0
     with bar(name, n * m):
         for images in torch.arange(n, device=x.device).split(size):  # each image comes m times: not all of them at once
             rows, end = images.repeat_interleave(m), done + len(images)
             around = threat.with_eps(0.0).select(rows).with_eps(ladder.repeat(len(images)))
-            with section(done / n, end / n, int((~standing).sum())):
+            with section(done / n, end / n, int((~robust).sum())):
                 flat = robust_accuracy(model, x[rows], y[rows], attack, around, batch_size=batch_size)
-            standing[images], done = flat.correct.view(-1, m), end
-    standing = standing.cumprod(1).bool()
+            robust[images], done = flat.correct.view(-1, m), end
+    robust = robust.cumprod(1).bool()
     return Curve(
         tuple(radii),
-        tuple(Accuracy(standing[:, i], name, repr(threat.with_eps(radii[i]))) for i in range(m)),
+        tuple(Accuracy(robust[:, i], name, repr(threat.with_eps(radii[i]))) for i in range(m)),
     )

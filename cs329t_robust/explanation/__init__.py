@@ -14,21 +14,21 @@ from .attributions import (
 from .human_alignment import (
     Forged,
     Mean,
-    Standing,
+    RobustAndAligned,
     digit_models,
     forged,
     gradient_measures,
     ink_area,
     others,
     read_as,
-    standing,
+    robust_and_aligned,
     synthesise,
 )
 
 __all__ = [
     "Forged",
     "Mean",
-    "Standing",
+    "RobustAndAligned",
     "alignment",
     "digit_models",
     "forge",
@@ -40,10 +40,10 @@ __all__ = [
     "on_object",
     "others",
     "read_as",
+    "robust_and_aligned",
     "saliency",
     "similarity",
     "smooth_grad",
     "softened",
-    "standing",
     "synthesise",
 ]

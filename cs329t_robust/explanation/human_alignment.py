@@ -267,7 +267,7 @@ def forged(model: nn.Module, x: Tensor, y: Tensor, threat: Linf, seed: int = 0) 
 
 
 @dataclass(frozen=True)
-class Standing:
+class RobustAndAligned:
     """One model of the map "aligned against robust".
 
     Attributes
@@ -287,7 +287,7 @@ class Standing:
     read: Accuracy
 
 
-def standing(model: nn.Module, x: Tensor, y: Tensor) -> Standing:
+def robust_and_aligned(model: nn.Module, x: Tensor, y: Tensor) -> RobustAndAligned:
     """Measure accuracy, robust accuracy (PGD-40, L∞ 0.3 and L2 2.0), alignment and how well its synthesis is read.
 
     Parameters
@@ -300,7 +300,7 @@ def standing(model: nn.Module, x: Tensor, y: Tensor) -> Standing:
 
     Returns
     -------
-    Standing
+    RobustAndAligned
 
     Raises
     ------
@@ -315,7 +315,7 @@ def standing(model: nn.Module, x: Tensor, y: Tensor) -> Standing:
         return robust_accuracy(model, x, y, search, threat)
 
     target = others(y)
-    return Standing(
+    return RobustAndAligned(
         accuracy(model, x, y),
         attacked(Linf(0.3)),
         attacked(L2(2.0)),

@@ -1,4 +1,4 @@
-"""The settings in which the features paper is reproduced: data, networks, radii, steps; one for each data set."""
+"""The settings with which Ilyas et al. is reproduced, one for each data set: data, networks, radii, steps."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""How far a feature goes with the label, on average and against an adversary; and whether robust features have leaked.
+"""How useful a feature is, on average and against an adversary; and whether robust features have leaked.
 
 A feature is a function from images (n, c, h, w) to one number each, (n,); here labels are −1 and +1.
 

@@ -1,4 +1,4 @@
-"""How far one has come, as a table in a notebook: the same as `cs329t status`, from the notebooks on disk."""
+"""A student's progress as a table in a notebook: the same as `cs329t status`, from the notebooks on disk."""
 
 from html import escape
 from pathlib import Path

@@ -235,7 +235,8 @@ def nearest_in_each_norm(model: Model, x: Tensor, y: Tensor, steps: int = 100) -
 def radius_of_half(model: Model, x: Tensor, y: Tensor, found: Mapping[str, Tensor]) -> dict[str, float]:
     """Return, for each norm, the radius within which half of the correctly classified images are fooled.
 
-    An image that `found` did not break counts as infinitely far, so the radius is infinite if most held out.
+    An image for which `found` holds none that fools the model counts as infinitely far away: if those are most, the
+    radius is infinite.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Draw the ground an attack walks on: values along a line, decision regions over a plane, and how far attacks went.
+"""Draw loss landscapes and distances: values along a line, decision regions over a plane, how far attacks went.
 
 Results, or a model and a plane, go in; a matplotlib Figure comes out, for `plots.show`.
 """

@@ -1,4 +1,4 @@
-"""Which device, how many threads and which manner of keeping memory the workbook computes with."""
+"""Which device the workbook computes on, with how many threads, and how it keeps memory."""
 
 import ctypes
 import os

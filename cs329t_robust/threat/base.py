@@ -1,4 +1,4 @@
-"""What every threat answers, and how numbers for each image are laid along a batch."""
+"""The questions that every threat answers, and helpers that shape one number per image to fit a batch."""
 
 import math
 from abc import ABC, abstractmethod

@@ -1,13 +1,12 @@
 """The outer minimum over θ: one loop, what to hand to it, its saved state, and several processes."""
 
 from .fit import Moment, fit, ordinary
-from .recipes import RECIPES, Recipe, away, fast, first_collapse, interval, noise, trades
+from .recipes import RECIPES, Recipe, fast, first_collapse, interval, noise, trades, trades_attack
 
 __all__ = [
     "RECIPES",
     "Moment",
     "Recipe",
-    "away",
     "fast",
     "first_collapse",
     "fit",
@@ -15,4 +14,5 @@ __all__ = [
     "noise",
     "ordinary",
     "trades",
+    "trades_attack",
 ]

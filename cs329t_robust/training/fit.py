@@ -25,7 +25,7 @@ LOOK = 20  # steps between two measurements for the progress bar and for `watch`
 
 @dataclass(frozen=True)
 class Moment:
-    """Where training stands: steps done and in all; this batch's mean loss, clean and perturbed accuracy.
+    """How far training has come: steps done and in all; this batch's mean loss, clean and perturbed accuracy.
 
     Attributes
     ----------
@@ -190,7 +190,7 @@ def fit(
 
 
 def _train_on(run: Run, problem: Problem, x: Tensor, y: Tensor, looking: bool) -> Iterator[Moment]:
-    """Take the steps that one batch is good for: one, or as many as it is replayed."""
+    """Take one step on a batch, or as many as it is replayed."""
     model, n = run.model, len(x)
     x, y = my_share(x), my_share(y)
     x_adv = None

@@ -90,7 +90,7 @@ def fast(
     return threat.project(x, begun + step * eps * grad.sign())
 
 
-def away(model: nn.Module, x: Tensor, y: Tensor, *, threat: Threat, steps: int = 7, seed: int = 0) -> Tensor:
+def trades_attack(model: nn.Module, x: Tensor, y: Tensor, *, threat: Threat, steps: int = 7, seed: int = 0) -> Tensor:
     """Climb the divergence between the predictions at x and at x + δ, from a start 0.001 away: TRADES' inner maximum.
 
     Parameters
@@ -99,7 +99,6 @@ def away(model: nn.Module, x: Tensor, y: Tensor, *, threat: Threat, steps: int =
         Images (n, c, h, w) in [0, 1] to logits (n, k). Left as found.
     x : Tensor (n, c, h, w), float in [0, 1]
     y : Tensor (n,), integer
-        True labels.
         Not used: the divergence needs no label.
     threat : Threat
     steps : int >= 1
@@ -163,7 +162,9 @@ def trades(model: nn.Module, x: Tensor, x_adv: Tensor, y: Tensor, *, beta: float
     return cross_entropy(clean, y) + beta * apart, logits
 
 
-def hot(model: nn.Module, x: Tensor, x_adv: Tensor, y: Tensor, *, temperature: float) -> tuple[Tensor, Tensor]:
+def scaled_logits(
+    model: nn.Module, x: Tensor, x_adv: Tensor, y: Tensor, *, temperature: float
+) -> tuple[Tensor, Tensor]:
     """Return the cross-entropy of logits divided by `temperature`, as defensive distillation trains its networks.
 
     At test time the logits are taken as they are, so large that the softmax is exactly 0 or 1 and its gradient
@@ -177,7 +178,7 @@ def hot(model: nn.Module, x: Tensor, x_adv: Tensor, y: Tensor, *, temperature: f
     return cross_entropy(logits / temperature, y), logits
 
 
-def corner(model: nn.Module, x: Tensor, y: Tensor, *, threat: Linf) -> Tensor:
+def upper_corner(model: nn.Module, x: Tensor, y: Tensor, *, threat: Linf) -> Tensor:
     """Return x + ε, the upper corner of the threat's box, from which `interval` knows the whole of it: no search.
 
     Raises
@@ -225,7 +226,7 @@ def interval(model: nn.Module, x: Tensor, x_adv: Tensor, y: Tensor, *, clean: fl
 
 
 def first_collapse(one_step: Tensor, many_steps: Tensor) -> int | None:
-    """Return the first epoch, counted from 1, after which a network withstands one step of attack but not many.
+    """Return the first epoch, counted from 1, after which a network is robust to one step of attack but not to many.
 
     Parameters
     ----------
@@ -301,9 +302,11 @@ RECIPES = {
     "fast": Recipe("one step from a random start", 5, fast, kind=Linf, eps=0.3, warm_up=0.3),
     "free": Recipe("each batch replayed 8 times", 2, kind=Linf, eps=0.3, warm_up=0.3, replays=8),
     "pgd": Recipe("PGD of 7 steps", 15, partial(pgd, steps=7), kind=Linf, eps=0.3, warm_up=0.3),
-    "trades": Recipe("TRADES, β = 6", 12, away, trades, Linf, 0.3, 0.3),
+    "trades": Recipe("TRADES, β = 6", 12, trades_attack, trades, Linf, 0.3, 0.3),
     "pgd_l2": Recipe("PGD of 7 steps in L2", 8, partial(pgd, steps=7), kind=L2, eps=2.0, warm_up=0.3),
-    "interval": Recipe("interval bounds", 8, corner, interval, Linf, 0.1, 0.5),
-    "masked": Recipe("a softmax that saturates: hides its gradient", 4, outer=partial(hot, temperature=100.0)),
+    "interval": Recipe("interval bounds", 8, upper_corner, interval, Linf, 0.1, 0.5),
+    "masked": Recipe(
+        "a softmax that saturates: hides its gradient", 4, outer=partial(scaled_logits, temperature=100.0)
+    ),
 }
 """The recipes of `cs329t train mnist`, by the name of their method."""

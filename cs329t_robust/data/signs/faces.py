@@ -1,4 +1,4 @@
-"""The signs as they leave the workshop: flat, frontal, evenly lit; drawn by Pillow four times too large, and shrunk."""
+"""The faces of the signs: flat, frontal, evenly lit; drawn by Pillow four times too large, and shrunk."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -137,7 +137,7 @@ def _roundabout(pen: _Pen) -> None:
     box = [_px(-0.52), _px(-0.52), _px(0.52), _px(0.52)]
     for start in (-80, 40, 160):
         pen.draw.arc(box, start, start + 78, fill=WHITE, width=round(0.17 * _FINE / 2))
-        angle = math.radians(start - 2)  # traffic goes against the clock, so the head is where the arc begins
+        angle = math.radians(start - 2)  # traffic runs anticlockwise, so the arrowhead is where the arc begins
         tip = (0.435 * math.cos(angle - 0.62), 0.435 * math.sin(angle - 0.62))
         inner = (0.2 * math.cos(angle), 0.2 * math.sin(angle))
         outer = (0.7 * math.cos(angle), 0.7 * math.sin(angle))

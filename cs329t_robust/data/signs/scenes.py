@@ -1,4 +1,4 @@
-"""What lies behind a sign and in front of the film: sky, trees, houses and road; the camera's blur and grain."""
+"""What a picture holds besides the sign: sky, trees, houses and road behind it, and the camera's blur and grain."""
 
 from typing import NamedTuple
 
