@@ -11,6 +11,7 @@ from textwrap import dedent
 import pytest
 
 import cs329t_robust
+from cs329t_robust.contract import check_count
 
 ROOT = Path(cs329t_robust.__file__).parent
 # The rooms that hand on public names; claims, cli and grading are run, not imported.
@@ -104,6 +105,45 @@ CASES = [
 @pytest.mark.parametrize(("room", "name"), CASES)
 def test_a_public_name_says_what_goes_in_what_comes_out_and_what_it_raises(room, name):
     assert lacking(public(room)[name]) == []
+
+
+def test_what_is_lacking_is_found():
+    def silent(x):
+        return x
+
+    def halves(x, k: int) -> int:
+        """Return the half.
+
+        Parameters
+        ----------
+        x : int
+        """
+        if x % 2:
+            raise ValueError("odd")
+        return x // 2
+
+    def caught(x) -> int:
+        """Return x, or 0 for what halves refuses.
+
+        Parameters
+        ----------
+        x : int
+
+        Returns
+        -------
+        int
+        """
+        try:
+            check_count("x", x, 0)
+        except ValueError:
+            return 0
+        return x
+
+    assert lacking(silent) == ["a first sentence", "Returns", "the parameter x"]
+    assert lacking(halves) == ["Returns", "the parameter k", "Raises"]
+    assert lacking(caught) == []
+    assert can_raise(check_count)
+    assert can_raise(cs329t_robust.accuracy)  # by what it calls
 
 
 if __name__ == "__main__":

@@ -14,12 +14,12 @@ from bs4 import BeautifulSoup
 from playwright.sync_api import expect
 
 import cs329t_robust
-from cs329t_robust import checks
+from cs329t_robust import checks, losses
 from cs329t_robust.lessons import build
 from cs329t_robust.lessons.source import read_source, solution_regions
 from website import build as builder
 from website.links import broken
-from website.reference import ROOMS
+from website.reference import ROOMS, entries
 from website.sources import SiteError
 
 from .explorer_page import flip_level, live, slider, verdict
@@ -226,11 +226,20 @@ def test_the_reference_has_a_place_with_a_signature_for_every_public_name(site):
                 assert exception or name == "Threat" or "(" in said
             assert section.find("p", class_=False).get_text().strip()
             assert f"reference/{page}.html#{name}" in listed
+    ways = {link["href"] for link in index.select("main table a")}
+    assert {f"reference/{room}.html" for room in ROOMS} <= ways
     root = (site / "docs" / "reference" / "attacks.html").read_text("utf-8")
     assert "from cs329t_robust import pgd<" in root
     assert {name for name in cs329t_robust.__all__ if not name.startswith("_")} <= {
         way.partition("#")[2] for way in listed
     }
+
+
+def test_a_public_name_without_a_docstring_is_refused(monkeypatch):
+    monkeypatch.setattr(losses, "__all__", [*losses.__all__, "NAKED"])
+    monkeypatch.setattr(losses, "NAKED", 1, raising=False)
+    with pytest.raises(SiteError, match="losses: its public name NAKED has no docstring"):
+        entries("losses")
 
 
 def test_a_name_in_the_reference_leads_to_its_own_place(site, opened):
