@@ -30,6 +30,7 @@ from cs329t_robust import (
     square,
     train_patch,
 )
+from cs329t_robust.attacks.engine import shrinking
 from cs329t_robust.attacks.physical.patches import Placements
 from cs329t_robust.losses import dlr, targeted_dlr
 from cs329t_robust.models import networks
@@ -165,7 +166,7 @@ def test_a_model_that_squeezes_the_batch_away_is_told_at_the_last_image():
 
 
 def test_a_number_for_each_image_is_as_long_as_the_batch_also_in_parts(monkeypatch):
-    monkeypatch.setitem(attacks.rows.AT_ONCE, "cpu", 3 * 8 * 8 * 6)
+    monkeypatch.setitem(shrinking.AT_ONCE, "cpu", 3 * 8 * 8 * 6)
     model, x, y = made()
     with pytest.raises(ValueError, match=r"step_size: expected a number or a tensor \(12,\), got shape \(6,\)"):
         pgd(model, x, y, threat=Linf(0.1), steps=2, step_size=torch.full((6,), 0.01))

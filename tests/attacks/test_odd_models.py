@@ -36,9 +36,10 @@ from cs329t_robust import (
     train_patch,
 )
 from cs329t_robust.attacks.autoattack import fast
+from cs329t_robust.attacks.engine import shrinking
 from cs329t_robust.attacks.physical.patches import Placements
 from cs329t_robust.attacks.sparse_rs import _schedule
-from cs329t_robust.certification import lower_bound
+from cs329t_robust.certification import attacked
 from cs329t_robust.losses import dlr, targeted_dlr
 from cs329t_robust.models import networks
 from cs329t_robust.threat import warp
@@ -228,7 +229,7 @@ def test_sparse_rs_moves_fewer_pixels_on_the_authors_schedule():
 
 
 def test_a_palette_as_long_as_the_batch_is_not_one_colour_for_each_image(monkeypatch):
-    monkeypatch.setattr(attacks.rows, "AT_ONCE", {"cpu": 3 * 64 * 2})
+    monkeypatch.setattr(shrinking, "AT_ONCE", {"cpu": 3 * 64 * 2})
     model, x, y = made(n=4)
     palette = torch.tensor([[0.0, 0, 0], [1, 1, 1], [1, 0, 0], [0, 0, 1]])
     paint = partial(physical, model, x, y, threat=Masked(Linf(1.0), torch.ones(8, 8)), steps=3)
@@ -460,7 +461,7 @@ def test_the_largest_margin_spares_images_from_a_model_that_works_in_place():
     weight, x, y = torch.randn(3, 12), torch.rand(6, 1, 3, 4), torch.zeros(6, dtype=torch.long)
     kept = x.clone()
     here, there = (
-        lower_bound(model, x, y, threat=Linf(0.1), steps=3)
+        attacked(model, x, y, threat=Linf(0.1), steps=3)
         for model in (lambda z: z.mul_(2).flatten(1) @ weight.T, lambda z: (2 * z).flatten(1) @ weight.T)
     )
     assert x.equal(kept)
