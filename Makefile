@@ -58,7 +58,7 @@ browser-test: $(SETUP) $(WEBSITE)/.set-up  ## drive the sliders and the site in 
 nbgrader: $(NBGRADER)/.set-up  ## run nbgrader itself on lesson 00: generate, autograde, export
 	$(BIN)/python -m pytest tests/nbgrader
 
-site: $(SETUP) $(WEBSITE)/.set-up  ## the lessons as static pages in build/site; ARGS="--out DIR --solutions" passes options on
+site: $(SETUP) $(WEBSITE)/.set-up  ## the lessons and the reference as static pages in build/site; ARGS="--out DIR --solutions" passes options on
 	$(BIN)/python -m website.build $(ARGS)
 
 lessons: $(SETUP)  ## build the notebooks from lessons/source

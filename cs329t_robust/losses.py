@@ -8,14 +8,46 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+__all__ = [
+    "bounded",
+    "cross_entropy",
+    "dlr",
+    "margin",
+    "past",
+    "squared_penalty",
+    "targeted_dlr",
+    "targeted_margin",
+    "unsaturated",
+]
+
 
 def cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
-    """Return −log p(y) per example, the CE(q, F(x')) of the lecture; shape (n,), >= 0."""
+    """Return −log p(y) per example, the CE(q, F(x')) of the lecture.
+
+    Parameters
+    ----------
+    logits : Tensor (n, k)
+    y : Tensor (n,), integer
+
+    Returns
+    -------
+    Tensor (n,), >= 0
+    """
     return F.cross_entropy(logits, y, reduction="none")
 
 
 def margin(logits: Tensor, y: Tensor) -> Tensor:
-    """Return the best other logit minus the logit of `y`; shape (n,), positive exactly when `y` is not predicted.
+    """Return the best other logit minus the logit of `y`.
+
+    Parameters
+    ----------
+    logits : Tensor (n, k)
+    y : Tensor (n,), integer
+
+    Returns
+    -------
+    Tensor (n,)
+        Positive exactly when `y` is not predicted.
 
     References
     ----------
@@ -27,12 +59,35 @@ def margin(logits: Tensor, y: Tensor) -> Tensor:
 
 
 def adversarial_margin(logits: Tensor, y: Tensor, targeted: bool) -> Tensor:
-    """Return by how much each example is adversarial, (n,): its margin, or if `targeted` how far `y` is ahead."""
+    """Return by how much each example is adversarial: its margin, or, if `targeted`, how far `y` leads.
+
+    Parameters
+    ----------
+    logits : Tensor (n, k)
+    y : Tensor (n,), integer
+    targeted : bool
+        Whether `y` holds the labels to reach.
+
+    Returns
+    -------
+    Tensor (n,)
+        Positive exactly where the example is adversarial.
+    """
     return -margin(logits, y) if targeted else margin(logits, y)
 
 
 def dlr(logits: Tensor, y: Tensor) -> Tensor:
-    """Return the difference-of-logits ratio; shape (n,), unchanged when the logits are shifted or scaled.
+    """Return the difference-of-logits ratio, unchanged when the logits are shifted or scaled.
+
+    Parameters
+    ----------
+    logits : Tensor (n, k)
+    y : Tensor (n,), integer
+
+    Returns
+    -------
+    Tensor (n,)
+        Positive exactly when `y` is not predicted.
 
     Notes
     -----
@@ -55,18 +110,50 @@ def unsaturated(logits: Tensor, y: Tensor) -> Tensor:
     """Return cross-entropy; where it is rounded to 0 and has no slope, the DLR, which cannot be above 0 there.
 
     So a climb that starts on a plateau leaves it by the DLR, and any point where cross-entropy can be seen is higher.
+
+    Parameters
+    ----------
+    logits : Tensor (n, k)
+    y : Tensor (n,), integer
+
+    Returns
+    -------
+    Tensor (n,)
     """
     loss = cross_entropy(logits, y)
     return torch.where(loss > 0, loss, dlr(logits, y))
 
 
 def targeted_margin(logits: Tensor, y: Tensor, target: Tensor) -> Tensor:
-    """Return the logit of `target` minus the logit of `y`; shape (n,), positive once the target is ahead."""
+    """Return the logit of `target` minus the logit of `y`.
+
+    Parameters
+    ----------
+    logits : Tensor (n, k)
+    y : Tensor (n,), integer
+    target : Tensor (n,), integer
+
+    Returns
+    -------
+    Tensor (n,)
+        Positive once `target` is ahead.
+    """
     return (logits.gather(1, target[:, None]) - logits.gather(1, y[:, None])).squeeze(1)
 
 
 def targeted_dlr(logits: Tensor, y: Tensor, target: Tensor) -> Tensor:
-    """Return the difference-of-logits ratio between `target` and `y`; shape (n,), positive once `target` is ahead.
+    """Return the difference-of-logits ratio between `target` and `y`.
+
+    Parameters
+    ----------
+    logits : Tensor (n, k)
+    y : Tensor (n,), integer
+    target : Tensor (n,), integer
+
+    Returns
+    -------
+    Tensor (n,)
+        Positive once `target` is ahead.
 
     Notes
     -----
@@ -90,11 +177,31 @@ def _small(top: Tensor) -> float:
 
 
 def bounded(logits: Tensor) -> Tensor:
-    """Return logits that can be subtracted: a class that is ruled out has −inf, a certain one inf; inf − inf is NaN."""
+    """Return logits that can be subtracted: a class that is ruled out has −inf, a certain one inf; inf − inf is NaN.
+
+    Parameters
+    ----------
+    logits : Tensor (n, k)
+
+    Returns
+    -------
+    Tensor (n, k)
+        Finite wherever it was no NaN.
+    """
     most = torch.finfo(logits.dtype).max / 4
     return logits.clamp(-most, most)
 
 
 def squared_penalty(logits: Tensor, y: Tensor) -> Tensor:
-    """Return (F(x') − T)², the lecture's first relaxation: squared distance of softmax to one-hot `y`; in [0, 2]."""
+    """Return (F(x') − T)², the lecture's first relaxation: the squared distance of the softmax to a one-hot `y`.
+
+    Parameters
+    ----------
+    logits : Tensor (n, k)
+    y : Tensor (n,), integer
+
+    Returns
+    -------
+    Tensor (n,), in [0, 2]
+    """
     return (logits.softmax(1) - F.one_hot(y, logits.shape[1])).square().sum(1)

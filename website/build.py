@@ -14,6 +14,7 @@ from pygments.formatters import HtmlFormatter
 
 from cs329t_robust.lessons import repository as online
 from website.links import broken, name_headings, rewrite
+from website.reference_pages import reference_pages
 from website.sources import NAME, REPOSITORY, Page, SiteError, pages, place
 
 HERE = Path(__file__).resolve().parent
@@ -41,6 +42,13 @@ def build(out: Path, repository: Path = REPOSITORY, solutions: bool = False) -> 
         raise SiteError(f"--out {out}: expected a new or empty folder, or an older site, got one with other files")
     mathjax = _mathjax()  # missing, it is told before anything is removed
     menu = pages(repository, solutions)
+    menu = {
+        "Start": menu.pop("Start"),
+        "Lessons": menu.pop("Lessons"),
+        "Reference": reference_pages(repository),
+        **menu,
+    }
+    menu = {heading: group for heading, group in menu.items() if group}
     everything = [page for group in menu.values() for page in group]
     known = {page.source for page in everything}
     known |= {page.source.replace("lessons/solutions/", "lessons/") for page in menu["Lessons"]}
@@ -101,7 +109,7 @@ def _rendered(exporter: HTMLExporter, page: Page, menu: dict[str, list[Page]]) -
         "path": page.path,
         "root": page.root,
         "math": bool(MATH.search(prose)),
-        "menu": list(menu.items()),
+        "menu": [(heading, _listed(heading, group, page)) for heading, group in menu.items()],
         "notebook": Path(page.path).with_suffix(".ipynb").name if page.is_lesson else "",
         "elsewhere": online.links(page.source) if page.is_lesson else [],
         "before": lessons[at - 1] if at else None,
@@ -114,7 +122,7 @@ def _rendered(exporter: HTMLExporter, page: Page, menu: dict[str, list[Page]]) -
         if width > 1.5 * height and width > 600:
             image["class"] = "wide"
     name_headings(soup.select(".jp-Cell :is(h1, h2, h3, h4)"))
-    headings = soup.select(".jp-Cell h2[id]")
+    headings = soup.select(":is(.jp-Cell, .reference) h2[id]")
     if headings:
         inner = soup.new_tag("ul")
         for node in headings:
@@ -125,6 +133,11 @@ def _rendered(exporter: HTMLExporter, page: Page, menu: dict[str, list[Page]]) -
             inner.append(item)
         soup.select_one("#pages a[aria-current]").parent.append(inner)
     return soup
+
+
+def _listed(heading: str, group: list[Page], page: Page) -> list[Page]:
+    """Return what the menu shows of a group: of the reference its index alone, but on its own pages every room."""
+    return group[:1] if heading == "Reference" and page not in group else group
 
 
 def _size(source: str) -> tuple[int, int]:

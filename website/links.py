@@ -39,10 +39,9 @@ def rewrite(cells: list[Tag], page: Page, known: set[str], repository: Path) -> 
             target = posixpath.normpath(posixpath.join(posixpath.dirname(page.source), unquote(parts.path)))
             if target.startswith("..") or not (repository / target).is_file():
                 raise SiteError(f"{page.source}: the link {node[attribute]!r} leads to no file of the repository")
-            if target.endswith((".md", ".ipynb")):
-                if target not in known:
+            if target not in known:
+                if target.endswith((".md", ".ipynb")):
                     raise SiteError(f"{page.source}: the link {node[attribute]!r} leads to a file that is no page")
-            else:
                 wanted.add(target)
             way = posixpath.relpath(place(target), posixpath.dirname(page.path) or ".")
             node[attribute] = quote(way) + (f"#{parts.fragment}" if parts.fragment else "")

@@ -10,6 +10,8 @@ from nbformat import NotebookNode
 REPOSITORY = Path(__file__).resolve().parent.parent
 NAME = "CS 329T Robustness"
 HIDDEN = "remove-cell"  # the tag of cells that only a notebook needs, as Jupyter Book has it
+PACKAGE = "cs329t_robust"
+INDEX = "docs/reference.md"  # the first page of the reference, which the others follow
 DOCUMENTS = ("CONTRIBUTING.md", "CHANGELOG.md", "data/README.md")
 
 
@@ -43,7 +45,8 @@ def pages(repository: Path = REPOSITORY, solutions: bool = False) -> dict[str, l
     if not lessons:
         raise SiteError(f"expected notebooks in {repository / 'lessons'}, found none; run: make lessons")
     folder = "lessons/solutions" if solutions else "lessons"
-    documents = [*sorted(f"docs/{path.name}" for path in (repository / "docs").glob("*.md")), *DOCUMENTS]
+    docs = sorted(f"docs/{path.name}" for path in (repository / "docs").glob("*.md"))
+    documents = [source for source in (*docs, *DOCUMENTS) if source != INDEX]
     return {
         "Start": [_document(repository, "README.md")],
         "Lessons": [_lesson(repository, f"{folder}/{path.name}") for path in lessons],
@@ -52,9 +55,12 @@ def pages(repository: Path = REPOSITORY, solutions: bool = False) -> dict[str, l
 
 
 def place(source: str) -> str:
-    """Return where a file of the repository goes in the site: notebooks and Markdown become pages."""
+    """Return where a file of the repository goes in the site: notebooks, Markdown and rooms become pages."""
     if source == "README.md":
         return "index.html"
+    room = re.fullmatch(rf"{PACKAGE}/(?:(.+)/__init__|(\w+))\.py", source)
+    if room:
+        return f"{INDEX.removesuffix('.md')}/{(room[1] or room[2]).replace('/', '.')}.html"
     if source.startswith("lessons/solutions/"):
         source = source.replace("solutions/", "", 1)
     if source.endswith((".md", ".ipynb")):

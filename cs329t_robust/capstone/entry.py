@@ -29,11 +29,17 @@ def write_entry(
 
     Parameters
     ----------
+    folder : str or Path
+        Made where it does not exist.
     white, black : function, optional
         Their source is written under a head that imports torch, F and the package's names. Whatever else a function
         needs must stand inside it.
     defence : Module, optional
         A trained `SmallCNN`; its weights are written.
+
+    Returns
+    -------
+    Path
 
     Raises
     ------
@@ -61,7 +67,25 @@ def write_entry(
 def score_entry(
     folder: Path, secret: str, *, level: str, seconds: int, n: int = IMAGES
 ) -> Iterator[tuple[str, Score | Refused]]:
-    """Yield (track, its score or why it is refused) for each part of a submission; attacks run in a sandbox.
+    """Score each part of a submission; attacks run in a sandbox.
+
+    Parameters
+    ----------
+    folder : Path
+    secret : str
+        What the hidden images follow from.
+    level : str
+        Of the sandbox, as docs/grading.md names them.
+    seconds : int
+        That an attack may take.
+    n : int >= 1
+        Images.
+
+    Yields
+    ------
+    track : str
+    score : Score or Refused
+        A `Refused` says why a part earns nothing.
 
     Raises
     ------

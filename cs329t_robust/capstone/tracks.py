@@ -16,7 +16,8 @@ from ..evaluation.accuracy import accuracy, check_member, predict, robust_accura
 from ..models.networks import SmallCNN, load, mnist_classifier
 from ..threat import Linf
 
-EPS = 0.2  # of the two attack tracks
+EPS = 0.2
+"""The L∞ radius of the two attack tracks."""
 QUERIES = 500  # of the black-box track, for each image
 DEFENCE = Linf(0.3)
 CLEAN = 0.95  # what a defence must get right at least
@@ -36,7 +37,16 @@ class Refused(ValueError):
 
 @dataclass(frozen=True)
 class Score:
-    """What a submission earned in one track: a share of n images, with its 95% interval (Wilson)."""
+    """What a submission earned in one track: a share of n images, with its 95% interval (Wilson).
+
+    Attributes
+    ----------
+    track : {"white", "black", "defence"}
+    hits : int
+        Images that count for the submission.
+    n : int
+        Images in all.
+    """
 
     track: str
     hits: int
@@ -53,12 +63,34 @@ class Score:
 
 
 def sealed_model() -> SmallCNN:
-    """Return the model to attack: the shipped digit network that was trained with Gaussian noise."""
+    """Return the model to attack: the shipped digit network that was trained with Gaussian noise.
+
+    Returns
+    -------
+    SmallCNN
+        In eval mode; its weights ask for no gradient.
+
+    Raises
+    ------
+    ValueError
+        If the repository does not ship it.
+    """
     return mnist_classifier("gaussian").requires_grad_(False)
 
 
 def hidden_images(secret: str, n: int = IMAGES, model: nn.Module | None = None) -> tuple[Tensor, Tensor]:
     """Return n test digits that follow from `secret`: any, or those alone that `model` gets right.
+
+    Parameters
+    ----------
+    secret : str
+    n : int >= 1
+    model : Module, optional
+
+    Returns
+    -------
+    x : Tensor (n, 1, 28, 28), float32 in [0, 1]
+    y : Tensor (n,), int64
 
     Raises
     ------
@@ -152,6 +184,18 @@ def defence(path: str | Path, secret: str, n: int = IMAGES) -> Score:
 
 def practise(track: str, entry: object, n: int = 50) -> Score:
     """Score an attack (a function) or a defence (a path) on practice images, in this process, unprotected.
+
+    Parameters
+    ----------
+    track : {"white", "black", "defence"}
+    entry : callable, or str or Path
+        An attack; for the defence the file of its weights.
+    n : int >= 1
+        Images.
+
+    Returns
+    -------
+    Score
 
     Raises
     ------

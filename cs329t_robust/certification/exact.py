@@ -12,7 +12,7 @@ from ..losses import margin
 from ..threat import Threat
 from .attack_bound import strongest
 from .integer_program import Program
-from .linear import leads
+from .linear import bound_margins
 from .network import Box, ready, stages
 
 TOLERANCE = 1e-5  # HiGHS meets constraints to 1e-7 and integrality to 1e-6
@@ -89,7 +89,7 @@ def exact(model: nn.Module, x: Tensor, y: Tensor, *, threat: Threat, time_limit:
         raise ValueError(f"time_limit: expected seconds > 0 or None, got {time_limit!r}")
     network, y, box = ready(model, x, y, threat)
     flat, maps = Box(box.low.flatten(), box.high.flatten()), stages(network, x.shape[1:])
-    highest, inputs = leads(maps, flat, int(y))
+    highest, inputs = bound_margins(maps, flat, int(y))
     program = Program(maps, flat, inputs)
     best = strongest(network, x.detach().double(), y, threat, steps=40, restarts=3)
     value, nodes = margin(network(best), y).item(), 0

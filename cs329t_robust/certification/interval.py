@@ -10,7 +10,7 @@ from ..threat import Threat
 from .network import Box, layers, ready
 
 
-def through(layer: nn.Module, box: Box) -> Box:
+def propagate(layer: nn.Module, box: Box) -> Box:
     """Return the smallest box that holds what `layer` makes of every point of `box`.
 
     A linear map sends the middle m to W·m + b and half a side r to |W|·r; a ReLU sends both ends through itself.
@@ -27,10 +27,7 @@ def through(layer: nn.Module, box: Box) -> Box:
 
 
 def worst_logits(model: nn.Module, low: Tensor, high: Tensor, y: Tensor) -> Tensor:
-    """Return logits at least as bad for `y` as those of any image between `low` and `high`, differentiable, (n, k).
-
-    The logit of `y` is 0, and every other an upper bound on its lead over that of `y`: the last layer is bounded
-    together with the difference of two logits, which is tighter than to bound each.
+    """Return logits at least as bad for `y` as those of any image between `low` and `high`; differentiable.
 
     Parameters
     ----------
@@ -38,6 +35,11 @@ def worst_logits(model: nn.Module, low: Tensor, high: Tensor, y: Tensor) -> Tens
         Of Flatten, Linear, Conv2d, Normalize and ReLU, ending in Linear.
     low, high : Tensor (n, c, h, w)
     y : Tensor (n,)
+
+    Returns
+    -------
+    Tensor (n, k)
+        0 for `y`; for every other class an upper bound of its lead over `y`.
 
     Raises
     ------
@@ -52,7 +54,7 @@ def worst_logits(model: nn.Module, low: Tensor, high: Tensor, y: Tensor) -> Tens
     *hidden, last = layers(model)
     box = Box(low, high)
     for layer in hidden:
-        box = through(layer, box)
+        box = propagate(layer, box)
     lead = last.weight - last.weight[y][:, None]  # (n, k, d): every row minus the label's
     middle = (lead @ box.middle[:, :, None]).squeeze(2)
     if last.bias is not None:

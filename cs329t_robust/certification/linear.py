@@ -40,10 +40,12 @@ def linear(model: nn.Module, x: Tensor, y: Tensor, *, threat: Threat) -> Tensor:
     network, y, box = ready(model, x, y, threat)
     maps = stages(network, x.shape[1:])
     boxes = [Box(low.flatten(), high.flatten()) for low, high in zip(box.low, box.high, strict=True)]
-    return torch.stack([leads(maps, around, int(label))[0].max() for around, label in zip(boxes, y, strict=True)])
+    return torch.stack(
+        [bound_margins(maps, around, int(label))[0].max() for around, label in zip(boxes, y, strict=True)]
+    )
 
 
-def leads(maps: list[Stage], box: Box, y: int) -> tuple[Tensor, list[Box]]:
+def bound_margins(maps: list[Stage], box: Box, y: int) -> tuple[Tensor, list[Box]]:
     """Bound, for one image, how far each class can get ahead of `y`.
 
     Returns

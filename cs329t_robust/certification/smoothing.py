@@ -19,6 +19,7 @@ from ..runtime.randomness import ImageRandom
 from ..threat import L2
 
 ABSTAIN = -1
+"""The label of an image for which a vote is too close to call; it is no class, so it counts as wrong."""
 BLOCK = 100  # noisy copies of an image drawn at a time; fixed, so that the draws do not depend on the batch
 AT_ONCE = 1 << 22  # pixel values classified at a time
 DEFAULT_ALPHA = 0.001
@@ -138,7 +139,20 @@ def smoothed_predict(
 
 
 def decide(counts: Tensor, alpha: float = DEFAULT_ALPHA) -> Tensor:
-    """Return the class with most of the votes (n, k), or `ABSTAIN` where the first two may be equally likely, (n,)."""
+    """Return the class with most of the votes, or `ABSTAIN` where the first two may be equally likely.
+
+    Parameters
+    ----------
+    counts : Tensor (n, k), integer
+        Votes for each class.
+    alpha : float in (0, 1)
+        Probability of a wrong class that is not abstained from.
+
+    Returns
+    -------
+    Tensor (n,)
+        Integer: a class, or `ABSTAIN`.
+    """
     from scipy.stats import binomtest
 
     top = counts.topk(2, dim=1)
@@ -203,6 +217,18 @@ def certify(
 def lower_bound(successes: Tensor, n: int, alpha: float = DEFAULT_ALPHA) -> Tensor:
     """Return the one-sided Clopper–Pearson bound of each count, below the true probability with confidence 1 − alpha.
 
+    Parameters
+    ----------
+    successes : Tensor (n,), integer
+        On the CPU.
+    n : int
+        Trials behind each count.
+    alpha : float in (0, 1)
+
+    Returns
+    -------
+    Tensor (n,), float64 in [0, 1]
+
     References
     ----------
     Clopper & Pearson 1934, "The use of confidence or fiducial limits illustrated in the case of the binomial".
@@ -260,6 +286,11 @@ class Soft(nn.Module):
     sigma : float > 0
     copies : int >= 1
     seed : int
+
+    Raises
+    ------
+    ValueError
+        If `sigma` is no number above 0, or `copies` or `seed` no whole number in its range.
 
     References
     ----------

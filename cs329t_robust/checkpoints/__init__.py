@@ -2,46 +2,22 @@
 
 from .dense import train_dense
 from .digits import train_mnist
-from .generalization import gain, measure, measured, shipped, subset, summary, trained
-from .glasses_and_patch import (
-    GLASSES,
-    HELD_OUT,
-    Worn,
-    as_row,
-    backgrounds,
-    class_number,
-    head,
-    make_patch,
-    patch_success,
-    save,
-    shipped_glasses,
-    shipped_patch,
-    wear,
-)
+from .generalization import gain, measured, shipped, summary, trained
+from .glasses_and_patch import GLASSES, HELD_OUT, class_number, shipped_glasses, shipped_patch
 from .signs import train_signs
 
 __all__ = [
     "GLASSES",
     "HELD_OUT",
-    "Worn",
-    "as_row",
-    "backgrounds",
     "class_number",
     "gain",
-    "head",
-    "make_patch",
-    "measure",
     "measured",
-    "patch_success",
-    "save",
     "shipped",
     "shipped_glasses",
     "shipped_patch",
-    "subset",
     "summary",
     "train_dense",
     "train_mnist",
     "train_signs",
     "trained",
-    "wear",
 ]

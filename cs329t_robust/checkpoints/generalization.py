@@ -1,4 +1,4 @@
-"""How learning with few and with many digits turns out: clean and robust accuracy, on the training set and beyond it.
+"""Generalization from few and from many digits: clean and robust accuracy, on the training set and beyond it.
 
 One table answers two of the lecture's questions: is robust generalization harder, and does robustness improve accuracy?
 """
@@ -54,6 +54,18 @@ def trained(method: str, n: int, seed: int = 0) -> nn.Module:
     400 updates of up to 128 digits, or two passes if that is more; four times as many for "standard, longer", which
     spends as many gradients as "adversarial" does with its three inner steps.
 
+    Parameters
+    ----------
+    method : {"standard", "standard, longer", "augmentation", "adversarial"}
+    n : int
+        How many training digits.
+    seed : int
+        Of their choice, and of the first weights.
+
+    Returns
+    -------
+    SmallCNN
+
     Raises
     ------
     ValueError
@@ -71,7 +83,27 @@ def trained(method: str, n: int, seed: int = 0) -> nn.Module:
 
 
 def measured(model: nn.Module, n: int, seed: int) -> dict[str, float]:
-    """Return clean and robust accuracy (PGD-20, L∞ 0.1) on the training digits and on the test digits."""
+    """Return clean and robust accuracy (PGD-20, L∞ 0.1) on the training digits and on the test digits.
+
+    Parameters
+    ----------
+    model : Module
+        Digits (n, 1, 28, 28) to logits (n, 10).
+    n : int
+        How many training digits it has seen.
+    seed : int
+        Which ones, as in `trained`.
+
+    Returns
+    -------
+    dict of str to float
+        By the names of the columns of `shipped`.
+
+    Raises
+    ------
+    ValueError
+        If an input is unusable: the message says what was expected, what came and the likely fix.
+    """
     found = {}
     for name, (x, y) in {"train": subset(n, seed), "test": datasets.mnist("test")}.items():
         found[f"clean {name}"] = float(accuracy(model, x, y))
@@ -103,12 +135,42 @@ def measure(
 
 
 def shipped(path: Path = SHIPPED) -> list[dict]:
-    """Return the rows that the repository ships."""
+    """Return the rows that the repository ships.
+
+    Parameters
+    ----------
+    path : Path, optional
+        Another file of the same form.
+
+    Returns
+    -------
+    list of dict
+        With the columns method, n, seed, and clean and robust accuracy on training and test digits.
+    """
     return json.loads(path.read_text("utf-8"))
 
 
 def summary(rows: Sequence[dict], method: str, what: str) -> dict[int, Estimate]:
-    """Return, for each n, the mean over the seeds of a column such as "robust test", with its 95% interval."""
+    """Return, for each n, the mean over the seeds of a column such as "robust test", with its 95% interval.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        What `shipped` returns.
+    method : str
+        A value of the column "method".
+    what : str
+        A column.
+
+    Returns
+    -------
+    dict of int to Estimate
+
+    Raises
+    ------
+    ValueError
+        If there is no such method or column.
+    """
     sizes = sorted({row["n"] for row in rows if row["method"] == method})
     if not sizes or what not in rows[0]:
         raise ValueError(f"method, what: expected {', '.join(METHODS)} and a column, got {method!r} and {what!r}")
@@ -117,7 +179,27 @@ def summary(rows: Sequence[dict], method: str, what: str) -> dict[int, Estimate]
 
 
 def gain(rows: Sequence[dict], method: str, other: str, what: str = "clean test") -> dict[int, Estimate]:
-    """Return, for each n, how much `method` is ahead of `other`: paired by seed, so by training set; 95% interval."""
+    """Return how much `method` is ahead of `other`, for each number of training digits n.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        What `shipped` returns.
+    method, other : str
+        Values of the column "method".
+    what : str
+        The column that is compared.
+
+    Returns
+    -------
+    dict of int to Estimate
+        Paired by seed, so by training set.
+
+    Raises
+    ------
+    ValueError
+        If an n has fewer than two seeds in common.
+    """
     value = {(row["method"], row["n"], row["seed"]): row[what] for row in rows}
     found: dict[int, list[float]] = {}
     for name, n, seed in value:

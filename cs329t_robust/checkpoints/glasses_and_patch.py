@@ -20,15 +20,17 @@ from ..threat import Linf, Masked
 PHYSICAL = Path(__file__).resolve().parent.parent.parent / "data" / "physical"
 PATCH = PHYSICAL / "patch.png"
 GLASSES = PHYSICAL / "glasses.json"
+"""The file of what the painted glasses reached, target by target, written by `cs329t glasses`."""
 MOVING = PHYSICAL / "glasses_moving.png"  # the portrait in glasses that work in any pose of the head
 TRAINING = ("cat", "cameraman", "rocket", "astronaut", "portrait")  # photographs that the patch is trained on
-HELD_OUT = ("coffee", "motorcycle", "admiral")  # and those that it is measured on
+HELD_OUT = ("coffee", "motorcycle", "admiral")
+"""The photographs that the patch is measured on: no training saw them."""
 HEAD = Views(degrees=12, scale=0.1, shift=8, light=0.15)  # how a head may move before the camera
 
 
 @dataclass(frozen=True)
-class Worn:
-    """One pair of glasses: what it was to be taken for, what it is taken for, and at what price."""
+class PaintedGlasses:
+    """One pair of painted glasses: the class it aims at, the class that is seen, and how long it took."""
 
     target: str
     seen_as: str
@@ -43,7 +45,22 @@ class Worn:
 
 
 def class_number(name: str) -> int:
-    """Return the ImageNet class called `name` (any of upper and lower case), or raise a ValueError with the nearest."""
+    """Return the number of the ImageNet class called `name`.
+
+    Parameters
+    ----------
+    name : str
+        Upper or lower case.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ValueError
+        If there is none; the message names the nearest.
+    """
     from difflib import get_close_matches
 
     names = [one.lower() for one in imagenet_classes()]
@@ -53,28 +70,28 @@ def class_number(name: str) -> int:
     raise ValueError(f"target: expected the name of an ImageNet class, got {name!r}; nearest: {near}")
 
 
-def head(x: Tensor, numbers: Tensor) -> Tensor:
+def moving_head(x: Tensor, numbers: Tensor) -> Tensor:
     """See three pictures of every four as `HEAD` does, and one as it is: no turned picture is as sharp."""
     still = (torch.arange(len(x), device=x.device) % 4 == 0).view(-1, 1, 1, 1)
     return torch.where(still, x, HEAD(x, numbers))
 
 
-def wear(
+def paint_glasses(
     model: nn.Module, target: int, *, poses: bool = False, thickness: float = 0.12, steps: int = 200, seed: int = 0
-) -> tuple[Tensor, Worn]:
+) -> tuple[Tensor, PaintedGlasses]:
     """Paint the frame of the portrait's glasses so that `model` says `target`; with `poses`, in any pose of the head.
 
     A thickness of 0.12 covers 4.0% of the picture and 0.19 covers 6.4%; the frames of Sharif et al. 2016 took 6.5%.
 
     Returns
     -------
-    Tensor (1, 3, 224, 224), Worn
+    Tensor (1, 3, 224, 224), PaintedGlasses
         The portrait with the glasses, in whole 255ths, and how it is seen. Seconds are the process's own.
     """
     x, y = photo("portrait"), torch.tensor([target])
     began = time.process_time()
     threat = Masked(Linf(1.0), glasses(thickness=thickness))
-    settings = {"views": head, "samples": 4, "step_size": 10 / max(steps, 1)} if poses else {}
+    settings = {"views": moving_head, "samples": 4, "step_size": 10 / max(steps, 1)} if poses else {}
     found = physical(model, x, y, threat=threat, steps=steps, targeted=True, seed=seed, **settings)
     seconds = time.process_time() - began
     found = (found * 255).round() / 255
@@ -82,7 +99,7 @@ def wear(
         p, guess = model(found).softmax(1)[0].max(0)
     share = share_seen_as(model, found, y, views=HEAD, samples=32).item()
     names = imagenet_classes()
-    return found, Worn(names[target], names[guess], round(p.item(), 3), round(share, 3), round(seconds, 1))
+    return found, PaintedGlasses(names[target], names[guess], round(p.item(), 3), round(share, 3), round(seconds, 1))
 
 
 def backgrounds(seed: int = 0, crops: int = 45) -> Tensor:
@@ -135,7 +152,13 @@ def save(image: Tensor, path: str | Path, **card: str) -> None:
 
 
 def shipped_patch() -> tuple[Tensor, int]:
-    """Return the patch of data/physical (3, side, side) in [0, 1] and its target class.
+    """Return the patch of data/physical and the class that it aims at.
+
+    Returns
+    -------
+    patch : Tensor (3, side, side), float32 in [0, 1]
+    target : int
+        An ImageNet class.
 
     Raises
     ------
@@ -149,7 +172,11 @@ def shipped_patch() -> tuple[Tensor, int]:
 
 
 def shipped_glasses() -> Tensor:
-    """Return the portrait in the shipped glasses that work in any pose of the head, (1, 3, 224, 224) in [0, 1].
+    """Return the portrait in the shipped glasses that work in any pose of the head.
+
+    Returns
+    -------
+    Tensor (1, 3, 224, 224), float32 in [0, 1]
 
     Raises
     ------
@@ -172,6 +199,6 @@ def _opened(path: Path) -> tuple[Tensor, dict[str, str]]:
         return pixels.float() / 255, dict(picture.text)
 
 
-def as_row(worn: Worn) -> dict[str, object]:
+def as_row(painted: PaintedGlasses) -> dict[str, object]:
     """Return one row of the table of glasses."""
-    return asdict(worn) | {"reached": worn.reached}
+    return asdict(painted) | {"reached": painted.reached}

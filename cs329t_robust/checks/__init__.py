@@ -52,6 +52,15 @@ def _show(report: Report) -> None:
 def lesson(number: str) -> Lesson:
     """Return the checks of a lesson.
 
+    Parameters
+    ----------
+    number : str
+        Two digits, such as ``"02"``.
+
+    Returns
+    -------
+    Lesson
+
     Raises
     ------
     ValueError
@@ -59,9 +68,18 @@ def lesson(number: str) -> Lesson:
     """
     if number not in LESSONS:
         raise ValueError(f"lesson: expected one of {', '.join(LESSONS)} (a string), got {number!r}")
-    return Lesson(list(import_module(f".lesson_{number}", __name__).EXERCISES))
+    return Lesson(_exercises(number))
 
 
 def exercises() -> dict[str, Exercise]:
-    """Return every exercise of the workbook by its id, in order."""
-    return {e.id: e for number in LESSONS for e in lesson(number).exercises.values()}
+    """Return every exercise of the workbook by its id, in order.
+
+    Returns
+    -------
+    dict of str to Exercise
+    """
+    return {exercise.id: exercise for number in LESSONS for exercise in _exercises(number)}
+
+
+def _exercises(number: str) -> list[Exercise]:
+    return list(import_module(f".lesson_{number}", __name__).EXERCISES)

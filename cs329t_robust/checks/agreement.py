@@ -1,4 +1,4 @@
-"""What a student's function gave back: is it of the asked kind, and do two answers agree?"""
+"""Is what a student's function returned of the right kind, and do two answers agree?"""
 
 import math
 from typing import Any

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from .agreement import WrongType, agree, checked, constant_factor, frozen
+from .exceptions import explain_exception
 from .mistakes import Function, Known, Mistake, Parts
 from .report import Outcome, Report
-from .side_effects import Conduct, explain_exception, observed
+from .side_effects import SideEffects, observed
 
 MANNERS = "leaves its arguments and the model as they were"
 UNSTEADY = (
@@ -27,6 +28,15 @@ class Run:
     """A student's function beside the reference, on the exercise's seeded inputs.
 
     Iterating gives (args, answer, expected) for each case.
+
+    Attributes
+    ----------
+    cases : list of tuple
+        The arguments of each call.
+    answers, expected : list
+        What the student's function returned for each, and what the reference did.
+    call : callable
+        The student's function, for further calls.
     """
 
     cases: list[tuple]
@@ -44,6 +54,16 @@ class Probe:
 
     An `essential` probe shows that the function does what it is for at all. While it fails nothing else earns points,
     so the identity, a constant or random noise is worth nothing.
+
+    Attributes
+    ----------
+    name : str
+        What is tested, as the report says it.
+    points : int
+        What passing it earns.
+    test : callable
+        From a `Run` to what is wrong; empty if nothing is.
+    essential : bool
     """
 
     name: str
@@ -108,7 +128,7 @@ class Exercise:
 
         Never raises at the student: whatever goes wrong becomes part of the Report. The same seed gives the same text.
         """
-        conduct = Conduct()
+        effects = SideEffects()
         with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
             # a warning's text holds paths and line numbers; the advice says what matters
             warnings.simplefilter("ignore")
@@ -118,30 +138,30 @@ class Exercise:
                 return self._broken(problem)
             cases = self.cases(seed)
             try:
-                answers = [observed(function, args, conduct, self.keeps_graph, bool(self.after)) for args in cases]
+                answers = [observed(function, args, effects, self.keeps_graph, bool(self.after)) for args in cases]
                 measured = [self.after(*args) for args in cases] if self.after else answers
             except (Exception, SystemExit) as error:
                 if _is_stub(error):
                     return self._open()
                 named = self.known.raising(error, seed)
                 told = explain_exception(error, function)
-                return self._broken(*([told[0], *named] if named else told), *conduct.faults)
+                return self._broken(*([told[0], *named] if named else told), *effects.faults)
             if all(answer is None for answer in answers) and _does_nothing(function):
                 return self._open()
-            return self._measured(function, measured, conduct, seed)
+            return self._measured(function, measured, effects, seed)
 
-    def _measured(self, function: Function, answers: list, conduct: Conduct, seed: int) -> Report:
+    def _measured(self, function: Function, answers: list, effects: SideEffects, seed: int) -> Report:
         cases = self.cases(seed)
         expected = [self.answer(self.reference, args) for args in self.cases(seed)]
         try:
             usable = [self._usable(*row) for row in zip(answers, expected, cases, strict=True)]
         except WrongType as error:
             named = self.known.behaving(answers, expected, seed)
-            return self._broken(*(named or [_sentence(str(error))]), *conduct.faults)
+            return self._broken(*(named or [_sentence(str(error))]), *effects.faults)
         run = Run(cases, usable, expected, function)
         outcomes = [self._outcome(probe, run) for probe in self.probes]
         failed = any(outcome.problem for outcome in outcomes)
-        outcomes.append(Outcome(MANNERS, 1, "see below" if conduct.faults else ""))
+        outcomes.append(Outcome(MANNERS, 1, "see below" if effects.faults else ""))
         worthless = any(o.problem and p.essential for o, p in zip(outcomes, self.probes, strict=False))
         earned = 0 if worthless else sum(outcome.points for outcome in outcomes if not outcome.problem)
         named = self.known.behaving(usable, expected, seed) if failed else []
@@ -153,8 +173,8 @@ class Exercise:
             earned,
             self.points,
             tuple(outcomes),
-            (*named, *conduct.faults),
-            () if failed else tuple(conduct.notes),
+            (*named, *effects.faults),
+            () if failed else tuple(effects.notes),
             self.hint if failed and not named else "",
         )
 

@@ -1,4 +1,4 @@
-"""The mistakes that are known by name: wrong implementations beside which an answer is held."""
+"""Known mistakes: wrong implementations that an answer is compared with, each with the sentence that would help."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,16 @@ RAISED = (RuntimeError, TypeError, ValueError, LookupError, AttributeError)  # w
 
 @dataclass(frozen=True)
 class Mistake:
-    """A wrong implementation that students really write, and the sentence that would help."""
+    """A wrong implementation that students really write, and the sentence that would help.
+
+    Attributes
+    ----------
+    name : str
+    wrong : callable
+        In place of the student's function.
+    says : str
+        The sentence, told when the student's function behaves exactly like `wrong`.
+    """
 
     name: str
     wrong: Function

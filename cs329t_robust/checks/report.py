@@ -1,4 +1,4 @@
-"""What a student is told: a plain, deterministic text, and the same in a coloured box."""
+"""The report that a student reads: a plain, deterministic text, and the same in a coloured box."""
 
 from dataclasses import dataclass
 from html import escape

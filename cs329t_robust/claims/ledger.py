@@ -182,7 +182,7 @@ def claims(lesson: str | None = None, only: str | None = None) -> tuple[Claim, .
 
 
 def measure(claim: Claim) -> tuple[Outcome, str]:
-    """Run a claim; return the outcome and, if it raised, the traceback (else ""): one broken row stops no other."""
+    """Run a claim; return the outcome and, if it raised, the traceback (else ""): a row that fails stops no other."""
     began, finding, error, trace = time.process_time(), None, "", ""
     try:
         finding = claim.run()

@@ -1,4 +1,4 @@
-"""Keep what the claims gave, one JSON file a lesson, and write docs/claims.md from it."""
+"""Store the outcomes of the claims, one JSON file a lesson, and write docs/claims.md from them."""
 
 import json
 import os

@@ -52,20 +52,20 @@ def flat() -> Finding:
 
 
 def over_lambdas(loss: Loss, targeted: bool) -> tuple[Tensor, Tensor]:
-    """Return whether each of 50 digits is won at each λ, and its L2 distance there, both (50, 10)."""
+    """Return whether each of 50 digits is fooled at each λ, and its L2 distance there, both (50, 10)."""
     model, x, y = digits(50)
     aim = (y + 1) % 10 if targeted else y
     m = len(LAMBDAS)
     clean, label = x.repeat_interleave(m, 0), aim.repeat_interleave(m, 0)
     weight = torch.tensor(LAMBDAS).repeat(len(x))
     x_adv = penalty(model, clean, label, weight=weight, loss=loss, steps=150, step_size=0.05, targeted=targeted)
-    won = (predict(model, x_adv).argmax(1) == label) == targeted
-    return won.view(-1, m), far(clean, x_adv).view(-1, m)
+    fooled = (predict(model, x_adv).argmax(1) == label) == targeted
+    return fooled.view(-1, m), far(clean, x_adv).view(-1, m)
 
 
 squared = cache(partial(over_lambdas, squared_penalty, True))
 entropy = cache(partial(over_lambdas, cross_entropy, True))
-away = cache(partial(over_lambdas, cross_entropy, False))
+from_label = cache(partial(over_lambdas, cross_entropy, False))
 PENALTY = f"{MNIST}, target = the next digit, squared L2 distance, ten λ from 0.01 to 1000, Adam, 150 steps"
 
 
@@ -87,7 +87,7 @@ def _reached(found: Tensor) -> Finding:
 def both_pull() -> Finding:
     """Compare the smallest λ that fools each digit under the two penalties."""
     lams = torch.tensor(LAMBDAS)
-    smallest = [torch.where(won, lams, torch.inf).amin(1) for won, _ in (squared(), entropy())]
+    smallest = [torch.where(fooled, lams, torch.inf).amin(1) for fooled, _ in (squared(), entropy())]
     both = smallest[0].isfinite() & smallest[1].isfinite()
     ratio = (smallest[0] / smallest[1])[both]
     return median(
@@ -100,8 +100,8 @@ def both_pull() -> Finding:
 def overshoots() -> Finding:
     """Compare the non-targeted form's nearest success over all λ with the nearest adversarial example known."""
     model, x, y = digits(50)
-    won, d = away()
-    nearest = torch.where(won, d, torch.inf).amin(1)
+    fooled, d = from_label()
+    nearest = torch.where(fooled, d, torch.inf).amin(1)
     known = far(x, fmn(model, x, y))
     found = nearest.isfinite()
     ratio = (nearest / known)[found]

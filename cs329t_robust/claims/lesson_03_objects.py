@@ -47,7 +47,7 @@ def lots() -> Tensor:
 
 
 @cache
-def worn() -> tuple[Tensor, Tensor]:
+def painted() -> tuple[Tensor, Tensor]:
     """Return the portrait in glasses for each of ten targets by lot (10, 3, 224, 224), and the targets (10,)."""
     targets = lots()
     face, threat = photo("portrait").repeat(LOTS, 1, 1, 1), Masked(Linf(1.0), glasses_frame())
@@ -57,7 +57,7 @@ def worn() -> tuple[Tensor, Tensor]:
 
 def glasses() -> Finding:
     """Paint glasses for ten targets by lot."""
-    pictures, targets = worn()
+    pictures, targets = painted()
     p, guess = probabilities(pictures).max(1)
     hits = guess == targets
     rows = json.loads(glasses_and_patch.GLASSES.read_text("utf-8"))
@@ -89,7 +89,7 @@ def plain_glasses() -> Finding:
 
 def still_glasses() -> Finding:
     """See the glasses that were made for one picture in other poses of the head."""
-    pictures, targets = worn()
+    pictures, targets = painted()
     views = 16
     hits = round(
         float(share_seen_as(network(), pictures, targets, views=glasses_and_patch.HEAD, samples=views).sum()) * views

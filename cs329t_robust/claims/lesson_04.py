@@ -162,16 +162,16 @@ def other_norm() -> Finding:
     """Attack both networks in L0 with two attacks, and keep the stronger for each."""
     x, y, mistakes = nearest()
     x, y = x[:100], y[:100]
-    standing = {}
+    right = {}
     for name, model, sparse in (
         ("standard", mnist_classifier(), mistakes["L0"][:100]),
         ("robust", robust(), nearest_in_each_norm(robust(), x, y)["L0"]),
     ):
         by_fmn = (predict(model, sparse).argmax(1) == y) | (l0(x, sparse) > PIXELS)
         by_search = predict(model, sparse_rs(model, x, y, threat=L0(PIXELS), queries=1000)).argmax(1) == y
-        standing[name] = (by_fmn & by_search, by_fmn)
-    both, alone = standing["robust"]
-    plain = standing["standard"][0]
+        right[name] = (by_fmn & by_search, by_fmn)
+    both, alone = right["robust"]
+    plain = right["standard"][0]
     return share(
         both.sum(), len(x), f"test digits right under {PIXELS} pixels, network trained against PGD in L∞",
         setting="worst of fmn (100 steps) and sparse_rs (1,000 queries)", holds=bool(both.sum() <= plain.sum()),

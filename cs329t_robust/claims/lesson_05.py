@@ -21,7 +21,7 @@ WONG = "Wong, Rice & Kolter 2020, arXiv:2001.03994"
 
 
 @cache
-def standing(method: str, attack: str = "PGD, 40 steps", threat: Threat | None = None) -> Accuracy:
+def robust_share(method: str, attack: str = "PGD, 40 steps", threat: Threat | None = None) -> Accuracy:
     """Return the accuracy of a shipped classifier on the first test digits under attack, within L∞ 0.3 or `threat`."""
     x, y = mnist("test", N)
     return robust_accuracy(mnist_classifier(method), x, y, ATTACKS[attack], threat or Linf(0.3))
@@ -39,7 +39,7 @@ def finding(got: Accuracy, holds: bool, how: str, note: str = "") -> Finding:
 
 def standard() -> Finding:
     """Attack the network of standard training."""
-    got = standing("standard")
+    got = robust_share("standard")
     clean = accuracy(mnist_classifier(), *mnist("test", N))
     return finding(got, got < 0.05, setting("standard"), f"Without an attack {float(clean):.1%} are right.")
 
@@ -55,21 +55,21 @@ def noise_against_noise() -> Finding:
 
 def noise_against_adversary() -> Finding:
     """Attack the network of noise training."""
-    got, near = standing("gaussian"), standing("gaussian", threat=Linf(0.1))
-    plain = standing("standard", threat=Linf(0.1))
+    got, near = robust_share("gaussian"), robust_share("gaussian", threat=Linf(0.1))
+    plain = robust_share("standard", threat=Linf(0.1))
     note = f"At L∞ 0.1 {float(near):.0%} stay right, against {float(plain):.0%} of the standard network's."
     return finding(got, got >= 0.5, setting("gaussian"), note)
 
 
 def robust(method: str, least: float) -> Finding:
     """Attack a network of robust training."""
-    got = standing(method)
+    got = robust_share(method)
     return finding(got, got >= least, setting(method))
 
 
 def collapse() -> Finding:
     """Attack the FGSM-trained network with one step and with many."""
-    one, many = standing("fgsm", "FGSM"), standing("fgsm")
+    one, many = robust_share("fgsm", "FGSM"), robust_share("fgsm")
     note = f"Under FGSM, which it was trained on, {float(one):.0%} stay right."
     return finding(many, one >= 0.8 and many < 0.1, setting("fgsm"), note)
 
@@ -78,7 +78,7 @@ def turned() -> Finding:
     """Turn and shift the digits that the PGD-trained network reads, each in its worst of 225 poses."""
     x, y = mnist("test", N)
     got = robust_accuracy(mnist_classifier("pgd"), x, y, partial(spatial, angles=9, shifts=5), POSES)
-    note = f"Within L∞ 0.3, its own Δ, {float(standing('pgd')):.0%} stay right."
+    note = f"Within L∞ 0.3, its own Δ, {float(robust_share('pgd')):.0%} stay right."
     return finding(got, got < 0.2, setting("pgd", "the worst of 9 angles × 5 × 5 shifts", "±30° and ±3 pixels"), note)
 
 

@@ -46,10 +46,10 @@ def against_masked(name: str) -> Accuracy:
 def defence() -> Finding:
     """Count the digits that stand under PGD, APGD, Square, transfer and PGD on the margin together."""
     left = {name: against_masked(name) for name in ("PGD", "APGD", "Square", "transfer", "margin")}
-    stands = torch.stack([a.correct for a in left.values()]).all(0)
+    robust = torch.stack([a.correct for a in left.values()]).all(0)
     return share(
-        stands.sum(), 100, "digits that stand under all of five attacks",
-        setting=f"{MASKED}, L∞ 0.1", holds=float(stands.float().mean()) > 0.9,
+        robust.sum(), 100, "digits that stand under all of five attacks",
+        setting=f"{MASKED}, L∞ 0.1", holds=float(robust.float().mean()) > 0.9,
         note="; ".join(f"{name} alone leaves {float(a):.0%}" for name, a in left.items()),
     )  # fmt: skip
 
@@ -127,11 +127,11 @@ def loose() -> Finding:
     net, threat = small_dense("standard"), Linf(0.01)
     x, y = mnist("test", 100)
     linear, box = ((bound(net, x, y, threat=threat) < 0) for bound in (certification.linear, certification.interval))
-    stands = certification.attacked(net, x, y, threat=threat) < 0
+    robust = certification.attacked(net, x, y, threat=threat) < 0
     return share(
         box.sum(), 100, "digits certified by interval bounds", setting=f"{DENSE}, standard training, L∞ 0.01",
         holds=int(box.sum()) < int(linear.sum()) / 2,
-        note=f"linear relaxation certifies {int(linear.sum())}, PGD leaves {int(stands.sum())}",
+        note=f"linear relaxation certifies {int(linear.sum())}, PGD leaves {int(robust.sum())}",
     )  # fmt: skip
 
 
@@ -140,10 +140,10 @@ def trained() -> Finding:
     net, threat = small_dense("interval"), Linf(0.05)
     x, y = mnist("test", 500)
     box = certification.interval(net, x, y, threat=threat) < 0
-    stands = certification.attacked(net, x, y, threat=threat, steps=40, restarts=2) < 0
+    robust = certification.attacked(net, x, y, threat=threat, steps=40, restarts=2) < 0
     return share(
         box.sum(), 500, "digits certified by interval bounds", setting=f"{DENSE}, trained on interval bounds, L∞ 0.05",
-        holds=int(box.sum()) >= 0.9 * int(stands.sum()), note=f"PGD leaves {int(stands.sum())} of 500",
+        holds=int(box.sum()) >= 0.9 * int(robust.sum()), note=f"PGD leaves {int(robust.sum())} of 500",
     )  # fmt: skip
 
 

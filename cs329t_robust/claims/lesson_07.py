@@ -123,11 +123,11 @@ def _both(eps: float) -> tuple[float, float]:
 
 def trade_off() -> Finding:
     """Train with and without the adversary."""
-    (standard, fallen), (tough, kept) = _both(0.0), _both(0.6)
+    (standard, attacked), (tough, kept) = _both(0.0), _both(0.6)
     return Finding(
-        f"{standard:.1%} / {fallen:.1%} and {tough:.1%} / {kept:.1%}", 6, "trainings",
+        f"{standard:.1%} / {attacked:.1%} and {tough:.1%} / {kept:.1%}", 6, "trainings",
         f"{WORLD}; logistic regression, without and with the exact inner maximum at ε = 2η; clean / robust at 2η",
-        holds=standard > 0.99 and fallen < 0.01 and min(tough, kept) > 0.94,
+        holds=standard > 0.99 and attacked < 0.01 and min(tough, kept) > 0.94,
     )  # fmt: skip
 
 

@@ -29,9 +29,9 @@ def network(name: str) -> nn.Module:
 
 
 @cache
-def standing(name: str) -> human_alignment.Standing:
+def robust_and_aligned(name: str) -> human_alignment.RobustAndAligned:
     """Return robustness and alignment of one network, as the lesson's map has them."""
-    return human_alignment.standing(network(name), *digits())
+    return human_alignment.robust_and_aligned(network(name), *digits())
 
 
 def gradients_along_x() -> Finding:
@@ -49,7 +49,7 @@ def gradients_along_x() -> Finding:
 
 def drawings_read() -> Finding:
     """Count the drawings of the network trained against L2 attacks that the judge reads as the target."""
-    read = {name: standing(name).read for name in ("PGD L2", "standard")}
+    read = {name: robust_and_aligned(name).read for name in ("PGD L2", "standard")}
     found, usual = read["PGD L2"], read["standard"]
     return share(
         int(found.correct.sum()), found.n, "drawings",
@@ -60,7 +60,7 @@ def drawings_read() -> Finding:
 
 def linf_aligned() -> Finding:
     """Ask the same of the network trained against L-infinity attacks, which is robust."""
-    read, usual = standing("PGD Linf"), standing("standard")
+    read, usual = robust_and_aligned("PGD Linf"), robust_and_aligned("standard")
     return share(
         int(read.read.correct.sum()), read.read.n, "drawings",
         setting=f"{DIGITS}; as 09.drawings, PGD-trained at L∞ 0.3",
@@ -72,7 +72,7 @@ def linf_aligned() -> Finding:
 
 def noise_aligned() -> Finding:
     """Ask whether a network that noise has aligned is robust."""
-    noise, usual = standing("noise"), standing("standard")
+    noise, usual = robust_and_aligned("noise"), robust_and_aligned("standard")
     aligned = noise.along_x.value > usual.along_x.value + 0.1 and float(noise.read) > float(usual.read) + 0.2
     return share(
         int(noise.linf.correct.sum()), noise.linf.n, "test digits",

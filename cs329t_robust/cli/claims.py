@@ -1,4 +1,4 @@
-"""`cs329t claims`: run the ledger, one lesson of it or one row."""
+"""`cs329t claims`: run the whole claims ledger, one lesson of it, or one claim."""
 
 import argparse
 import sys

@@ -1,4 +1,4 @@
-"""The command `cs329t generalization`: write the table of lesson 07, row by row, so that a stopped run goes on."""
+"""The command `cs329t generalization`: write the table of lesson 07, row by row; an interrupted run goes on."""
 
 import argparse
 from pathlib import Path

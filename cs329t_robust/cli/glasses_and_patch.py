@@ -1,4 +1,4 @@
-"""The commands `cs329t glasses` and `cs329t patch`: make what lesson 03 shows again, or others."""
+"""The commands `cs329t glasses` and `cs329t patch`: make the glasses and the patch of lesson 03 again, or others."""
 
 import argparse
 import sys
@@ -7,18 +7,18 @@ from typing import Any
 
 def add_parsers(commands: Any) -> None:
     """Add both commands to the command line; what they need is imported when they run."""
-    wear = commands.add_parser("glasses", help="paint glasses on a portrait that a classifier takes for a target")
-    wear.add_argument(
+    glasses = commands.add_parser("glasses", help="paint glasses on a portrait that a classifier takes for a target")
+    glasses.add_argument(
         "--target", action="append", default=[], metavar="CLASS", help="an ImageNet class; may be repeated"
     )
-    wear.add_argument("--by-lot", type=int, default=0, metavar="N", help="also N targets drawn by lot")
-    wear.add_argument("--poses", action="store_true", help="in any pose of the head (four times as long)")
-    wear.add_argument("--thickness", type=float, default=0.12, help="of the frame; 0.12 covers 4%% of the picture")
-    wear.add_argument("--steps", type=int, default=200, help="gradient steps (default: 200)")
-    wear.add_argument("--seed", type=int, default=0, help="seed of the lot and of the poses (default: 0)")
-    wear.add_argument("--out", metavar="PATH", help="a PNG of the last target's portrait")
-    wear.add_argument("--json", metavar="PATH", help="write the rows to this file")
-    wear.set_defaults(run=_glasses)
+    glasses.add_argument("--by-lot", type=int, default=0, metavar="N", help="also N targets drawn by lot")
+    glasses.add_argument("--poses", action="store_true", help="in any pose of the head (four times as long)")
+    glasses.add_argument("--thickness", type=float, default=0.12, help="of the frame; 0.12 covers 4%% of the picture")
+    glasses.add_argument("--steps", type=int, default=200, help="gradient steps (default: 200)")
+    glasses.add_argument("--seed", type=int, default=0, help="seed of the lot and of the poses (default: 0)")
+    glasses.add_argument("--out", metavar="PATH", help="a PNG of the last target's portrait")
+    glasses.add_argument("--json", metavar="PATH", help="write the rows to this file")
+    glasses.set_defaults(run=_glasses)
 
     patch = commands.add_parser("patch", help="train a patch that a classifier takes for a target wherever it lies")
     patch.add_argument(
@@ -50,7 +50,7 @@ def _glasses(arguments: argparse.Namespace) -> int:
         raise ValueError("target: expected --target CLASS or --by-lot N, got neither")
     model, rows = imagenet_classifier().requires_grad_(False), []
     for target in targets:
-        picture, worn = glasses_and_patch.wear(
+        picture, painted = glasses_and_patch.paint_glasses(
             model,
             target,
             poses=arguments.poses,
@@ -58,15 +58,16 @@ def _glasses(arguments: argparse.Namespace) -> int:
             steps=arguments.steps,
             seed=arguments.seed,
         )
-        rows.append(glasses_and_patch.as_row(worn))
+        rows.append(glasses_and_patch.as_row(painted))
         print(
-            f"{worn.target:28} {'reached' if worn.reached else 'missed'}: {worn.seen_as} {worn.probability:.0%}; "
-            f"target in {worn.share_of_views:.0%} of 32 poses; {worn.seconds:.0f} s",
+            f"{painted.target:28} {'reached' if painted.reached else 'missed'}: "
+            f"{painted.seen_as} {painted.probability:.0%}; "
+            f"target in {painted.share_of_views:.0%} of 32 poses; {painted.seconds:.0f} s",
             flush=True,
         )
     print(f"{sum(row['reached'] for row in rows)} of {len(rows)} targets reached")
     if arguments.out:
-        glasses_and_patch.save(picture[0], arguments.out, target=worn.target)
+        glasses_and_patch.save(picture[0], arguments.out, target=painted.target)
     if arguments.json:
         Path(arguments.json).write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     return 0

@@ -1,4 +1,4 @@
-"""What `cs329t grade` and `cs329t release` do, between the command line and the work."""
+"""`cs329t grade` and `cs329t release`: read the options, do the work, print what was done."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A model is lent to attacks and measurements, and given back exactly as it was found; and how exactly it computes."""
+"""Borrow a model: run it in eval mode, give it back exactly as it was found, and say at which precision it computes."""
 
 import threading
 from collections.abc import Iterator
@@ -25,6 +25,15 @@ def borrowed(model: Model) -> Iterator[None]:
     model stays frozen. Threads may share a model, which goes back when the last one is done. Works inside
     `torch.no_grad()` and `torch.inference_mode()`. Parameter gradients are never touched, because attacks differentiate
     with respect to the input alone.
+
+    Parameters
+    ----------
+    model : callable
+        A module, or a function around one.
+
+    Yields
+    ------
+    None
     """
     module = module_of(model)
     modules = [part for part in module.modules() if hasattr(part, "training")] if module is not None else []
@@ -46,7 +55,16 @@ def borrowed(model: Model) -> Iterator[None]:
 
 
 def reduced(device: torch.device) -> bool:
-    """Tell whether models on this device may compute below the precision of their dtype: by autocast, or by TF32."""
+    """Tell whether models on this device may compute below the precision of their dtype: by autocast, or by TF32.
+
+    Parameters
+    ----------
+    device : torch.device
+
+    Returns
+    -------
+    bool
+    """
     return torch.is_autocast_enabled(device.type) or bool(_lowered(device))
 
 
@@ -58,8 +76,17 @@ def _lowered(device: torch.device) -> list:
 def full_precision(device: torch.device) -> Iterator[None]:
     """Give a verdict: no autocast and no TF32 inside, whatever is set outside; what was set is set again afterwards.
 
-    A search may run as fast as you set PyTorch to run. Whether an image is broken is always said in here. A model that
-    lowers the precision by itself, as `models.Bfloat16` does, is what it is.
+    A search may run as fast as you set PyTorch to run. Whether an image is adversarial is always said in here. A model
+    that lowers the precision by itself, as `models.Bfloat16` does, is what it is.
+
+    Parameters
+    ----------
+    device : torch.device
+        Where the model computes.
+
+    Yields
+    ------
+    None
     """
     word, legacy = _legacy_matmul(), device.type == "cuda" and _legacy_tf32()
     units = [(unit, unit.fp32_precision) for pair in UNITS.values() for unit in pair]

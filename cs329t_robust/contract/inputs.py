@@ -1,4 +1,4 @@
-"""What attacks and measurements promise of bad input: an error that says what was expected, what came, and the fix."""
+"""How bad input is refused: by a ValueError that says what was expected, what came, and the fix."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -14,7 +14,8 @@ from ..threat import Linf, Threat, is_number
 
 Model = Callable[[Tensor], Tensor]
 Loss = Callable[[Tensor, Tensor], Tensor]
-NO_THREAT = Linf(0.0)  # fits any images: for what no threat binds
+NO_THREAT = Linf(0.0)
+"""A threat that fits any images: what to hand to `check_inputs` where none binds."""
 MISFIT = re.compile(  # what PyTorch's layers say of images that do not fit
     r"to have \d+ channels, but got|shapes cannot be multiplied|is invalid for input of size|than actual input size"
     r"|must match the size of tensor|should contain \d+ elements|Output size is too small|[Ee]xpected input with shape"
@@ -24,7 +25,23 @@ MISFIT = re.compile(  # what PyTorch's layers say of images that do not fit
 
 @contextmanager
 def fitting(x: Tensor) -> Iterator[None]:
-    """Say in a ValueError that images are of another size than the model takes: PyTorch does not name them."""
+    """Say in a ValueError that images are of another size than the model takes: PyTorch does not name them.
+
+    Parameters
+    ----------
+    x : Tensor (n, c, h, w)
+        The images that the block shows to a model.
+
+    Yields
+    ------
+    None
+
+    Raises
+    ------
+    ValueError
+        If PyTorch says that the images' channels or size do not fit, or that the weights were made under
+        `torch.inference_mode`. Other errors pass.
+    """
     try:
         yield
     except RuntimeError as error:
@@ -42,7 +59,17 @@ def fitting(x: Tensor) -> Iterator[None]:
 
 
 def module_of(model: Model) -> nn.Module | None:
-    """Return the module behind a model: itself, or that of a bound method or a partial; None for another function."""
+    """Return the module behind a model: itself, or that of a bound method or a partial.
+
+    Parameters
+    ----------
+    model : callable
+
+    Returns
+    -------
+    Module or None
+        None for any other function.
+    """
     while not isinstance(model, nn.Module):
         model = model.func if isinstance(model, partial) else getattr(model, "__self__", None)
         if model is None:
@@ -51,7 +78,20 @@ def module_of(model: Model) -> nn.Module | None:
 
 
 def check_inputs(model: Model, x: Tensor, y: Tensor, threat: Threat = NO_THREAT) -> tuple[Tensor, Tensor]:
-    """Return (x, y) detached and ready to attack, or raise a ValueError that says what to mend.
+    """Return (x, y) detached and ready to attack.
+
+    Parameters
+    ----------
+    model : callable
+        Images (n, c, h, w) in [0, 1] to logits (n, k).
+    x : Tensor (n, c, h, w), float in [0, 1]
+    y : Tensor (n,), integer
+    threat : Threat
+
+    Returns
+    -------
+    x : Tensor (n, c, h, w)
+    y : Tensor (n,), int64
 
     Raises
     ------
@@ -74,7 +114,18 @@ def check_inputs(model: Model, x: Tensor, y: Tensor, threat: Threat = NO_THREAT)
 
 
 def check_model(model: Model, x: Tensor) -> None:
-    """Raise a ValueError unless `model` is callable and, if a module, has the device and dtype of `x`."""
+    """Raise a ValueError unless `model` is callable and, if a module, has the device and dtype of `x`.
+
+    Parameters
+    ----------
+    model : callable
+    x : Tensor (n, c, h, w)
+
+    Raises
+    ------
+    ValueError
+        Otherwise; a class that nobody has made an instance of is no model.
+    """
     if not callable(model) or isinstance(model, type):
         got = f"the class {model.__name__}; make one" if isinstance(model, type) else type(model).__name__
         raise ValueError(f"model: expected a function or module from images to logits, got {got}")
@@ -88,7 +139,18 @@ def check_model(model: Model, x: Tensor) -> None:
 
 
 def check_images(x: Tensor) -> None:
-    """Raise a ValueError unless `x` is a batch of float images (n, c, h, w) in [0, 1]."""
+    """Raise a ValueError unless `x` is a batch of float images (n, c, h, w) in [0, 1].
+
+    Parameters
+    ----------
+    x : Tensor (n, c, h, w), float in [0, 1]
+        With n >= 1, in float16, bfloat16, float32 or float64.
+
+    Raises
+    ------
+    ValueError
+        Otherwise; the message names the repair, such as ``x.float() / 255``.
+    """
     if not isinstance(x, Tensor):
         raise ValueError(f"x: expected a tensor of images (n, c, h, w), got {type(x).__name__}; use torch.as_tensor")
     shape = tuple(x.shape)
@@ -118,7 +180,18 @@ def check_images(x: Tensor) -> None:
 
 
 def check_labels(x: Tensor, y: Tensor) -> None:
-    """Raise a ValueError unless `y` holds one integer label >= 0 for each image of `x`."""
+    """Raise a ValueError unless `y` holds one integer label >= 0 for each image of `x`.
+
+    Parameters
+    ----------
+    x : Tensor (n, c, h, w)
+    y : Tensor (n,), integer >= 0
+
+    Raises
+    ------
+    ValueError
+        If `y` has another type, shape or device, or a label below 0.
+    """
     if not isinstance(y, Tensor):
         raise ValueError(f"y: expected a tensor of integer labels (n,), got {type(y).__name__}; use torch.tensor(...)")
     if y.dtype in (torch.uint16, torch.uint32, torch.uint64):
@@ -134,13 +207,38 @@ def check_labels(x: Tensor, y: Tensor) -> None:
 
 
 def check_count(name: str, value: int, least: int) -> None:
-    """Raise a ValueError unless `value` is a whole number of at least `least`."""
+    """Raise a ValueError unless `value` is a whole number of at least `least`.
+
+    Parameters
+    ----------
+    name : str
+        Of the parameter, for the message.
+    value : object
+    least : int
+
+    Raises
+    ------
+    ValueError
+        Otherwise; True and 2.0 are no whole numbers.
+    """
     if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
         raise ValueError(f"{name}: expected a whole number >= {least}, got {value!r}")
 
 
 def check_flag(name: str, value: object) -> None:
-    """Raise a ValueError unless `value` is True or False."""
+    """Raise a ValueError unless `value` is True or False.
+
+    Parameters
+    ----------
+    name : str
+        Of the parameter, for the message.
+    value : object
+
+    Raises
+    ------
+    ValueError
+        Otherwise; 1 is not True.
+    """
     if not isinstance(value, bool):
         raise ValueError(f"{name}: expected True or False, got {value!r}")
 
@@ -148,7 +246,24 @@ def check_flag(name: str, value: object) -> None:
 def check_number(
     name: str, value: object, least: float, most: float = inf, *, above: bool = False, unit: str = ""
 ) -> None:
-    """Raise a ValueError unless `value` is a finite number from `least`, or `above` it, to `most`; name its `unit`."""
+    """Raise a ValueError unless `value` is a finite number from `least`, or `above` it, to `most`; name its `unit`.
+
+    Parameters
+    ----------
+    name : str
+        Of the parameter, for the message.
+    value : object
+    least, most : float
+    above : bool
+        Refuse `least` itself.
+    unit : str
+        For the message.
+
+    Raises
+    ------
+    ValueError
+        Otherwise; True is no number.
+    """
     if is_number(value) and least <= value <= most and not (above and value == least):
         return
     if most == inf:
@@ -159,13 +274,38 @@ def check_number(
 
 
 def check_function(name: str, value: object, example: str) -> None:
-    """Raise a ValueError unless `value` can be called, as `example` can."""
+    """Raise a ValueError unless `value` can be called, as `example` can.
+
+    Parameters
+    ----------
+    name : str
+        Of the parameter, for the message.
+    value : object
+    example : str
+        A function that would do, for the message.
+
+    Raises
+    ------
+    ValueError
+        Otherwise.
+    """
     if not callable(value):
         raise ValueError(f"{name}: expected a function such as {example}, got {value!r}")
 
 
 def check_losses(losses: Tensor, y: Tensor) -> None:
-    """Raise a ValueError unless there is one loss for each label, shape (n,)."""
+    """Raise a ValueError unless there is one loss for each label, shape (n,).
+
+    Parameters
+    ----------
+    losses : Tensor (n,)
+    y : Tensor (n,), integer
+
+    Raises
+    ------
+    ValueError
+        Otherwise; a mean over the batch is refused.
+    """
     if not isinstance(losses, Tensor):
         raise ValueError(f"loss: expected a tensor of one value per image, got {type(losses).__name__}")
     if losses.shape != y.shape:
@@ -176,7 +316,19 @@ def check_losses(losses: Tensor, y: Tensor) -> None:
 
 
 def check_logits(logits: Tensor, x: Tensor, y: Tensor) -> None:
-    """Raise a ValueError unless the model answered images `x` with usable logits (n, k) that cover labels `y`."""
+    """Raise a ValueError unless the model answered images `x` with usable logits (n, k) that cover labels `y`.
+
+    Parameters
+    ----------
+    logits : Tensor (n, k), k >= 2
+    x : Tensor (n, c, h, w)
+    y : Tensor (n,), integer
+
+    Raises
+    ------
+    ValueError
+        If the logits have another type, shape or device, or hold NaN; or if a label is not below k.
+    """
     if not isinstance(logits, Tensor):
         raise ValueError(
             f"model: expected logits as a tensor (n, k), got {type(logits).__name__}; wrap the model so that it "
@@ -200,7 +352,24 @@ def check_logits(logits: Tensor, x: Tensor, y: Tensor) -> None:
 
 
 def check_finite(x_adv: Tensor, rows: str = "images") -> Tensor:
-    """Return `x_adv`, or raise a ValueError if a gradient became NaN or infinite on the way."""
+    """Return `x_adv` if no gradient became NaN or infinite on the way.
+
+    Parameters
+    ----------
+    x_adv : Tensor (n, …)
+    rows : str
+        What the message calls the rows.
+
+    Returns
+    -------
+    Tensor (n, …)
+        `x_adv` itself.
+
+    Raises
+    ------
+    ValueError
+        If a value is NaN or infinite.
+    """
     if bool(x_adv.sum().isfinite()):  # a thirtieth of the time; a sum may overflow where all is well
         return x_adv
     if not bool(x_adv.isfinite().all()):

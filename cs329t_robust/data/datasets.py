@@ -58,19 +58,50 @@ def mnist(split: str = "test", n: int | None = None) -> tuple[Tensor, Tensor]:
 
 
 def fashion_mnist(split: str = "test", n: int | None = None) -> tuple[Tensor, Tensor]:
-    """Return the first `n` Fashion-MNIST images (n, 1, 28, 28) and labels, read by torchvision.
+    """Return the first `n` Fashion-MNIST images and labels, read by torchvision.
 
-    Looks in ``$CS329T_DATA``, else in the repository's data folder. Raises as `mnist` does.
+    Parameters
+    ----------
+    split : {"train", "test"}
+    n : int, optional
+        How many; all of them when not given.
+
+    Returns
+    -------
+    x : Tensor (n, 1, 28, 28), float32 in [0, 1]
+    y : Tensor (n,), int64
+
+    Raises
+    ------
+    ValueError
+        If `split` or `n` is out of range.
+    DataError
+        If the files are missing or damaged; the message says where they are looked for.
     """
     _check_split(split)
     return _first(*_torchvision("fashion_mnist", root("FashionMNIST"), split), n)
 
 
 def cifar10(split: str = "test", n: int | None = None) -> tuple[Tensor, Tensor]:
-    """Return the first `n` CIFAR-10 images (n, 3, 32, 32) and labels.
+    """Return the first `n` CIFAR-10 images and labels.
 
-    Reads torchvision's ``cifar-10-batches-py``, or else a tree ``cifar10/{train,test}/<class>/*`` as
-    `image_folder` does, in ``$CS329T_DATA`` or the repository's data folder. Raises as `mnist` does.
+    Parameters
+    ----------
+    split : {"train", "test"}
+    n : int, optional
+        How many; all of them when not given.
+
+    Returns
+    -------
+    x : Tensor (n, 3, 32, 32), float32 in [0, 1]
+    y : Tensor (n,), int64
+
+    Raises
+    ------
+    ValueError
+        If `split` or `n` is out of range.
+    DataError
+        If the files are missing or damaged; the message says where they are looked for.
     """
     _check_split(split)
     batches, tree = root("cifar-10-batches-py"), root("cifar10") / "cifar10"
@@ -95,6 +126,8 @@ def image_folder(
 
     Parameters
     ----------
+    path : str or Path
+        The root of the tree.
     size : int or (height, width), optional
         What each image is squashed to (bicubic, antialiased); without it all must have one size.
     split : str, optional
@@ -141,7 +174,13 @@ def image_folder(
 
 
 def verify() -> list[Verdict]:
-    """Check every shipped file, MNIST's and the photographs: a list of (file, ok, detail)."""
+    """Check every shipped file, MNIST's and the photographs.
+
+    Returns
+    -------
+    list of Verdict
+        The path, whether it is as it should be, and a detail in words, of each file.
+    """
     return [*verify_mnist(), *verify_photos()]
 
 

@@ -117,7 +117,13 @@ def read_idx(path: Path, idx: Idx) -> bytes:
 
 
 def verify_mnist() -> list[Verdict]:
-    """Unpack and check each of MNIST's four files."""
+    """Unpack and check each of MNIST's four files.
+
+    Returns
+    -------
+    list of Verdict
+        The path, whether it is as it should be, and a detail in words, of each file.
+    """
     verdicts = []
     for name, idx in MNIST_FILES.items():
         try:

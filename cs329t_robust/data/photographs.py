@@ -112,12 +112,22 @@ PHOTOS: dict[str, Photo] = {
         expected=None,
     ),
 }
+"""Every photograph by its name: the package that brings it, its author and its licence."""
 
 
 def photo(name: str) -> Tensor:
     """Return one of the `PHOTOS` as float32 (1, 3, 224, 224) in [0, 1]: its box, squashed to a square.
 
     The values are whole 255ths, so the tensor is exactly a picture that could be saved.
+
+    Parameters
+    ----------
+    name : str
+        A key of `PHOTOS`.
+
+    Returns
+    -------
+    Tensor (1, 3, 224, 224), float32 in [0, 1]
 
     Raises
     ------
@@ -132,7 +142,25 @@ def photo(name: str) -> Tensor:
 
 
 def photos(names: Iterable[str] | None = None) -> tuple[Tensor, list[str]]:
-    """Return photographs (n, 3, 224, 224) and their names: by default every one whose class ImageNet has."""
+    """Return several photographs, by default every one whose class ImageNet has.
+
+    Parameters
+    ----------
+    names : sequence of str, optional
+        Keys of `PHOTOS`.
+
+    Returns
+    -------
+    x : Tensor (n, 3, 224, 224), float32 in [0, 1]
+    names : list of str
+
+    Raises
+    ------
+    ValueError
+        If `names` is one text, is empty, or holds an unknown name.
+    DataError
+        As in `photo`.
+    """
     if isinstance(names, str):
         raise ValueError(f"photos: expected a list of names, got the text {names!r}; use [{names!r}]")
     chosen = [name for name in PHOTOS if PHOTOS[name].expected] if names is None else list(names)
@@ -142,7 +170,13 @@ def photos(names: Iterable[str] | None = None) -> tuple[Tensor, list[str]]:
 
 
 def verify_photos() -> list[Verdict]:
-    """Check every photograph's SHA-256."""
+    """Check every photograph's SHA-256.
+
+    Returns
+    -------
+    list of Verdict
+        The path, whether it is as it should be, and a detail in words, of each file.
+    """
     verdicts = []
     for about in PHOTOS.values():
         try:

@@ -82,16 +82,35 @@ class Curve:
 
 
 def wilson(successes: int, n: int) -> tuple[float, float]:
-    """Return the 95% Wilson score interval of `successes` out of `n`."""
+    """Return the 95% Wilson score interval of `successes` out of `n`.
+
+    Parameters
+    ----------
+    successes, n : int
+        0 <= successes <= n, and n >= 1.
+
+    Returns
+    -------
+    low, high : float in [0, 1]
+    """
     share, z2 = successes / n, 1.959963984540054**2 / n
     middle, half = share + z2 / 2, (z2 * (share * (1 - share) + z2 / 4)) ** 0.5
     return max(0.0, (middle - half) / (1 + z2)), min(1.0, (middle + half) / (1 + z2))
 
 
 def predict(model: Model, x: Tensor, batch_size: int = 1000) -> Tensor:
-    """Return logits (n, k) for images `x`: in eval mode, without gradients, `batch_size` images at a time.
+    """Return the logits of images: in eval mode, without gradients, `batch_size` images at a time.
 
-    In full precision, also inside `torch.autocast` and where TF32 is allowed: what is measured is the model itself.
+    Parameters
+    ----------
+    model : callable
+        Images (n, c, h, w) in [0, 1] to logits (n, k). Left as found.
+    x : Tensor (n, c, h, w), float in [0, 1]
+    batch_size : int >= 1
+
+    Returns
+    -------
+    Tensor (n, k)
 
     Raises
     ------
@@ -111,7 +130,27 @@ def predict(model: Model, x: Tensor, batch_size: int = 1000) -> Tensor:
 
 
 def accuracy(model: Model, x: Tensor, y: Tensor, batch_size: int = 1000) -> Accuracy:
-    """Return the share of images classified as `y`, with its n and interval."""
+    """Return the share of images classified as `y`, with its n and interval.
+
+    Parameters
+    ----------
+    model : callable
+        Images (n, c, h, w) in [0, 1] to logits (n, k). Left as found.
+    x : Tensor (n, c, h, w), float in [0, 1]
+    y : Tensor (n,), integer
+        True labels.
+    batch_size : int >= 1
+        Images classified at a time.
+
+    Returns
+    -------
+    Accuracy
+
+    Raises
+    ------
+    ValueError
+        If an input is unusable: the message says what was expected, what came and the likely fix.
+    """
     check_images(x)
     check_labels(x, y)
     return Accuracy(_correct(model, x, y, batch_size))
@@ -141,7 +180,7 @@ def check_attack(attack: Attack) -> None:
     if not any(setting.name == "threat" or setting.kind is setting.VAR_KEYWORD for setting in settings):
         raise ValueError(
             f"attack: expected one that takes threat=..., such as partial(pgd, steps=40), got {attack_name(attack)}; "
-            "of a minimum-norm attack, count the results that are broken and near enough"
+            "of a minimum-norm attack, count the results that are adversarial and near enough"
         )
 
 
@@ -152,7 +191,7 @@ def robust_accuracy(
 
     Only images that the model gets right are attacked. What comes back is not believed: it must lie in the threat
     and in [0, 1], and it is classified again, in full precision: `torch.autocast` around this speeds up the search
-    alone, and counts no image as broken that the model holds.
+    alone, and counts no image as adversarial that the model classifies right.
 
     Parameters
     ----------
@@ -240,7 +279,7 @@ def robustness_curve(
 ) -> Curve:
     """Return robust accuracy over a ladder of radii: one batched attack, image by radius.
 
-    An image broken at one radius counts as broken at every larger one, since a ball holds every smaller ball.
+    An image that is adversarial at one radius counts as adversarial at every larger one: balls are nested.
 
     Parameters
     ----------
@@ -250,6 +289,11 @@ def robustness_curve(
         Radii, each >= 0, in any order; 0 is clean accuracy.
     threat : type or Masked
         `Linf`, `L2`, `L1` or `L0`; or a `Masked` threat, whose radius the ladder replaces.
+
+    Returns
+    -------
+    Curve
+        Its accuracies never rise with the radius.
 
     Raises
     ------
@@ -274,16 +318,16 @@ def robustness_curve(
     check_attack(attack)
     check_count("batch_size", batch_size, 1)
     name, size = attack_name(attack), max(1, batch_size // m)
-    standing, done = torch.ones(n, m, dtype=torch.bool, device=x.device), 0
+    robust, done = torch.ones(n, m, dtype=torch.bool, device=x.device), 0
     with bar(name, n * m):
         for images in torch.arange(n, device=x.device).split(size):  # each image comes m times: not all of them at once
             rows, end = images.repeat_interleave(m), done + len(images)
             around = threat.with_eps(0.0).select(rows).with_eps(ladder.repeat(len(images)))
-            with section(done / n, end / n, int((~standing).sum())):
+            with section(done / n, end / n, int((~robust).sum())):
                 flat = robust_accuracy(model, x[rows], y[rows], attack, around, batch_size=batch_size)
-            standing[images], done = flat.correct.view(-1, m), end
-    standing = standing.cumprod(1).bool()
+            robust[images], done = flat.correct.view(-1, m), end
+    robust = robust.cumprod(1).bool()
     return Curve(
         tuple(radii),
-        tuple(Accuracy(standing[:, i], name, repr(threat.with_eps(radii[i]))) for i in range(m)),
+        tuple(Accuracy(robust[:, i], name, repr(threat.with_eps(radii[i]))) for i in range(m)),
     )

@@ -17,9 +17,9 @@ from ..runtime.randomness import ImageRandom, normal_like, uniform_like
 from ..threat import L0, L1, L2, Linf, Masked, Threat, per_image, rowwise, unit
 from .accuracy import Accuracy, Attack, attack_name, predict, robust_accuracy
 
-LEVEL = 0.01  # a weaker attack must win by more than chance would let it once in a hundred times
+LEVEL = 0.01  # a weaker attack has to lead by more than chance explains once in a hundred times
 VANISHED = 1e-30  # largest |gradient| of an image that no attack can follow in float32
-MANY = 0.05  # share of images from which on a vanished gradient is told
+MANY = 0.05  # share of images above which a vanished gradient is reported
 UNBOUNDED = 0.02  # an attack without limits may miss so many
 ATHALYE = "Athalye, Carlini & Wagner 2018, arXiv:1802.00420, section 3.1"
 CARLINI = "Carlini et al. 2019, arXiv:1902.06705"
@@ -177,12 +177,12 @@ def _gradient(model: Model, x: Tensor, y: Tensor) -> Finding | None:
     with borrowed(model):
         gradient, _ = input_gradient(model, x, y, cross_entropy)
     largest = gradient.abs().flatten(1).amax(1)
-    gone = int((largest <= VANISHED).sum())
-    if gone <= MANY * len(x):
+    vanished = int((largest <= VANISHED).sum())
+    if vanished <= MANY * len(x):
         return None
     return Finding(
         "vanished gradient",
-        f"the gradient of the cross-entropy is zero in every pixel for {gone} of {len(x)} images: an attack that "
+        f"the gradient of the cross-entropy is zero in every pixel for {vanished} of {len(x)} images: an attack that "
         "follows it stays where it is; climb the margin of the logits, or rescale them",
         ATHALYE,
     )
@@ -213,24 +213,24 @@ def _random_member(threat: Threat, x: Tensor, random: ImageRandom) -> Tensor:
 
 
 def _weaker(name: str, trusted: Accuracy, other: Accuracy) -> Finding | None:
-    """Tell if an attack that should be weaker breaks more images than chance explains (McNemar's exact test)."""
+    """Tell if an attack that should be weaker succeeds on more images than chance explains (McNemar's exact test)."""
     from scipy.stats import binomtest
 
-    missed = int((trusted.correct & ~other.correct).sum())  # broken by the other alone
-    won = int((other.correct & ~trusted.correct).sum())
-    if missed <= won or binomtest(missed, missed + won, 0.5, alternative="greater").pvalue > LEVEL:
+    missed = int((trusted.correct & ~other.correct).sum())  # adversarial under the other alone
+    ahead = int((other.correct & ~trusted.correct).sum())
+    if missed <= ahead or binomtest(missed, missed + ahead, 0.5, alternative="greater").pvalue > LEVEL:
         return None
     return Finding(
         name,
-        f"{other.attack} leaves {float(other):.1%} standing, {trusted.attack} {float(trusted):.1%} (n={trusted.n}); "
-        f"{missed} images fall to the first alone, {won} to the second alone. The attack that is trusted has not "
-        "converged, or follows a gradient that leads nowhere",
+        f"robust accuracy is {float(other):.1%} under {other.attack}, {float(trusted):.1%} under {trusted.attack} "
+        f"(n={trusted.n}); the first alone succeeds on {missed} images, the second alone on {ahead}. "
+        "The attack that is trusted has not converged, or follows a gradient that leads nowhere",
         ATHALYE,
     )
 
 
 def _unbounded(model: Model, x: Tensor, y: Tensor, attack: Attack, threat: Threat) -> Finding | None:
-    """Let the attack change everything: no classifier can stand where every image may become any other."""
+    """Let the attack change everything: no classifier can be robust where every image may become any other."""
     largest = _largest(threat.ball, x)
     if largest is None or isinstance(threat, Masked):
         return None
@@ -240,8 +240,9 @@ def _unbounded(model: Model, x: Tensor, y: Tensor, attack: Attack, threat: Threa
         return None
     return Finding(
         "unbounded attack fails",
-        f"at {anything!r}, where any image may become any other, {attack_name(attack)} still leaves {float(left):.1%} "
-        f"standing (n={left.n}): it fails for reasons of its own, so its failures at smaller ε prove nothing",
+        f"at {anything!r}, where any image may become any other, {attack_name(attack)} still leaves a robust "
+        f"accuracy of {float(left):.1%} (n={left.n}): it fails for reasons of its own, so its failures at smaller "
+        "ε prove nothing",
         ATHALYE,
     )
 

@@ -16,7 +16,19 @@ HIGHEST_SIGMA = 10.0  # of smooth_grad's noise, in pixel values: above it nothin
 
 
 def saliency(model: Model, x: Tensor, y: Tensor) -> Tensor:
-    """Return the gradient of each image's logit for class `y` with respect to its pixels, (n, c, h, w).
+    """Return the gradient of each image's logit for class `y` with respect to its pixels.
+
+    Parameters
+    ----------
+    model : callable
+        Images (n, c, h, w) in [0, 1] to logits (n, k). Left as found.
+    x : Tensor (n, c, h, w), float in [0, 1]
+    y : Tensor (n,), integer
+        The classes whose logits are explained.
+
+    Returns
+    -------
+    Tensor (n, c, h, w)
 
     Raises
     ------
@@ -33,16 +45,30 @@ def saliency(model: Model, x: Tensor, y: Tensor) -> Tensor:
 
 
 def smooth_grad(model: Model, x: Tensor, y: Tensor, *, sigma: float = 0.2, samples: int = 16, seed: int = 0) -> Tensor:
-    """Return the mean of `saliency` over `samples` noisy copies of each image, (n, c, h, w).
+    """Return the mean of `saliency` over `samples` noisy copies of each image.
 
     Parameters
     ----------
+    model : callable
+        Images (n, c, h, w) in [0, 1] to logits (n, k). Left as found.
+    x : Tensor (n, c, h, w), float in [0, 1]
+    y : Tensor (n,), integer
+        The classes whose logits are explained.
     sigma : float > 0
         Standard deviation of the Gaussian noise, in pixel values. Noisy copies are not clipped, as in the paper.
     samples : int >= 1
     seed : int
         The noise follows from it and each image's own pixels; the global random state is not read (captum's
         NoiseTunnel reads it, which is why it does not serve here).
+
+    Returns
+    -------
+    Tensor (n, c, h, w)
+
+    Raises
+    ------
+    ValueError
+        If an input is unusable: the message says what was expected, what came and the likely fix.
 
     References
     ----------
@@ -61,16 +87,28 @@ def smooth_grad(model: Model, x: Tensor, y: Tensor, *, sigma: float = 0.2, sampl
 def integrated_gradients(
     model: Model, x: Tensor, y: Tensor, *, baseline: Tensor | float = 0.0, steps: int = 32
 ) -> Tensor:
-    """Return (x − baseline) times the mean gradient on the way from the baseline to x, (n, c, h, w), by captum.
-
-    The values of an image add up to logit(x) − logit(baseline), up to the error of `steps` points (completeness).
+    """Return (x − baseline) times the mean gradient on the way from the baseline to x, by captum.
 
     Parameters
     ----------
+    model : callable
+        Images (n, c, h, w) in [0, 1] to logits (n, k). Left as found.
+    x : Tensor (n, c, h, w), float in [0, 1]
+    y : Tensor (n,), integer
+        The classes whose logits are explained.
     baseline : float or Tensor (n, c, h, w)
         What counts as "nothing there": black when not given.
     steps : int >= 1
         Points of the Gauss–Legendre rule.
+
+    Returns
+    -------
+    Tensor (n, c, h, w)
+
+    Raises
+    ------
+    ValueError
+        If an input is unusable: the message says what was expected, what came and the likely fix.
 
     References
     ----------
@@ -85,10 +123,20 @@ def integrated_gradients(
 
 
 def on_object(attribution: Tensor, x: Tensor, *, above: float = 0.2, reach: int = 1) -> Tensor:
-    """Return the share of each attribution's absolute mass that lies on the object, (n,), in [0, 1].
+    """Return the share of each attribution's absolute mass that lies on the object.
 
-    The object is where any channel of `x` exceeds `above`, grown by `reach` pixels: the ink of a digit and its rim.
-    Compare it with `object_area`, which is what an attribution that knows nothing would get.
+    Parameters
+    ----------
+    attribution : Tensor (n, c, h, w)
+    x : Tensor (n, c, h, w)
+    above : float
+        What a pixel of the object exceeds.
+    reach : int >= 0
+        By how many pixels the object is grown.
+
+    Returns
+    -------
+    Tensor (n,), in [0, 1]
 
     Raises
     ------
@@ -103,12 +151,39 @@ def on_object(attribution: Tensor, x: Tensor, *, above: float = 0.2, reach: int 
 
 
 def object_area(x: Tensor, *, above: float = 0.2, reach: int = 1) -> Tensor:
-    """Return the share of each picture that the object of `on_object` covers, (n,)."""
+    """Return the share of each picture that the object of `on_object` covers.
+
+    Parameters
+    ----------
+    x : Tensor (n, c, h, w)
+    above : float
+    reach : int >= 0
+        As in `on_object`.
+
+    Returns
+    -------
+    Tensor (n,), in [0, 1]
+    """
     return _object(x, above, reach).flatten(1).mean(1)
 
 
 def alignment(attribution: Tensor, x: Tensor) -> Tensor:
-    """Return |⟨x, g⟩| / (‖x‖₂ ‖g‖₂) of each image and its attribution, (n,), in [0, 1]; 0 where either is zero.
+    """Return |⟨x, g⟩| / (‖x‖₂ ‖g‖₂) of each image and its attribution g.
+
+    Parameters
+    ----------
+    attribution : Tensor (n, c, h, w)
+    x : Tensor (n, c, h, w)
+
+    Returns
+    -------
+    Tensor (n,), in [0, 1]
+        0 where either is zero.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ.
 
     References
     ----------
@@ -120,7 +195,21 @@ def alignment(attribution: Tensor, x: Tensor) -> Tensor:
 
 
 def similarity(a: Tensor, b: Tensor) -> Tensor:
-    """Return the cosine between two attributions of each image, (n,), in [−1, 1]."""
+    """Return the cosine between two attributions of each image.
+
+    Parameters
+    ----------
+    a, b : Tensor (n, c, h, w)
+
+    Returns
+    -------
+    Tensor (n,), in [−1, 1]
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ.
+    """
     _check_alike(a, b)
     return F.cosine_similarity(a.flatten(1), b.flatten(1), eps=torch.finfo(a.dtype).tiny)
 
@@ -157,6 +246,11 @@ def forge(
         Detached, in [0, 1], within the threat, and predicted as x was: of all points met the one whose saliency, by the
         model itself, has gone furthest (come nearest to `target`). `x` itself where none did better.
 
+    Raises
+    ------
+    ValueError
+        If an input is unusable, or the model is no module with ReLU modules.
+
     References
     ----------
     Ghorbani, Abid & Zou 2019, "Interpretation of neural networks is fragile", arXiv:1710.10547; Dombrowski et al. 2019,
@@ -187,6 +281,17 @@ def forge(
 
 def softened(model: nn.Module, sharpness: float = 20.0) -> nn.Module:
     """Return a copy of `model` in eval mode with softplus(sharpness · z) / sharpness in place of each ReLU.
+
+    Parameters
+    ----------
+    model : Module
+        Images (n, c, h, w) in [0, 1] to logits (n, k). Left as found.
+    sharpness : float > 0
+        The larger, the closer to ReLU.
+
+    Returns
+    -------
+    Module
 
     Raises
     ------

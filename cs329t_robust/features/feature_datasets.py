@@ -61,7 +61,7 @@ class Relabelled:
 
 
 def targets_for(y: Tensor, classes: int, rule: str = "random", seed: int = 0) -> Tensor:
-    """Choose a new label for each picture, (n,).
+    """Choose a new label for each picture.
 
     Parameters
     ----------
@@ -73,6 +73,11 @@ def targets_for(y: Tensor, classes: int, rule: str = "random", seed: int = 0) ->
         "next": y + 1, and 0 after the last.
     seed : int
         Of the draw, which is made on the CPU: the same on every device.
+
+    Returns
+    -------
+    Tensor (n,), integer
+        Below `classes`.
 
     Raises
     ------

@@ -52,14 +52,55 @@ class Row:
 
 
 def learn(setting: Setting, x: Tensor, y: Tensor, seed: int, threat: Threat | None = None) -> nn.Module:
-    """Train a fresh network on (x, y), the standard way or (with a threat) adversarially, and return it."""
+    """Train a fresh network on (x, y), the standard way or (with a threat) adversarially, and return it.
+
+    Parameters
+    ----------
+    setting : Setting
+    x : Tensor (n, c, h, w), float in [0, 1]
+    y : Tensor (n,), integer
+    seed : int
+        Of the network's first weights and of the order of the pictures.
+    threat : Threat, optional
+        What the network is made robust against.
+
+    Returns
+    -------
+    Module
+        In eval mode.
+
+    Raises
+    ------
+    ValueError
+        As `fit` does.
+    """
     model = setting.network(seed=seed).to(x.device)
     fit(faster(model, x.device), x, y, seed=seed, **setting.training(len(x), threat))
     return model.eval()
 
 
 def robust(setting: Setting, model: nn.Module, x: Tensor, y: Tensor) -> Accuracy:
-    """Measure robust accuracy at the table's radius: searched by PGD-20 in `faster`, judged in float32."""
+    """Measure robust accuracy at the table's radius: searched by PGD-20 in `faster`, judged in float32.
+
+    Parameters
+    ----------
+    setting : Setting
+    model : Module
+        Images (n, c, h, w) in [0, 1] to logits (n, k). Left as found.
+    x : Tensor (n, c, h, w), float in [0, 1]
+    y : Tensor (n,), integer
+        True labels.
+
+    Returns
+    -------
+    Accuracy
+        Of the first `setting.n_attacked` images.
+
+    Raises
+    ------
+    ValueError
+        If an input is unusable: the message says what was expected, what came and the likely fix.
+    """
     quick = faster(model, x.device)
 
     def pgd20(_: nn.Module, x: Tensor, y: Tensor, *, threat: Threat) -> Tensor:
@@ -72,11 +113,24 @@ def robust(setting: Setting, model: nn.Module, x: Tensor, y: Tensor) -> Accuracy
 def rebuilt(setting: Setting, network: nn.Module, x: Tensor, y: Tensor) -> Pair:
     """Rebuild every picture from a network's representation, `setting.copies` times from different starts.
 
+    Parameters
+    ----------
+    setting : Setting
+    network : Module
+        With a last linear layer; as in `robustify`.
+    x : Tensor (n, c, h, w), float in [0, 1]
+    y : Tensor (n,), integer
+
     Returns
     -------
     x : Tensor (copies·n, c, h, w) in [0, 1]
         One rebuilt set after the other.
     y : Tensor (copies·n,)
+
+    Raises
+    ------
+    ValueError
+        As `robustify` does.
     """
     how = {"steps": setting.invert, "step_size": setting.invert_step}
     sets = [robustify(network, x, seed=seed, **how) for seed in range(setting.copies)]
@@ -88,6 +142,24 @@ def sources(dataset: str, setting: Setting, x: Tensor, y: Tensor) -> tuple[nn.Mo
 
     The robust one is trained here, on the pictures that it will rebuild and no others: one that had seen more would put
     into them what it knows of those. The standard one is the shipped one for MNIST.
+
+    Parameters
+    ----------
+    dataset : str
+        A key of `SETTINGS`.
+    setting : Setting
+    x : Tensor (n, c, h, w), float in [0, 1]
+    y : Tensor (n,), integer
+
+    Returns
+    -------
+    standard, robust : Module
+        In eval mode.
+
+    Raises
+    ------
+    ValueError
+        As `fit` does.
     """
     standard = mnist_classifier().to(x.device) if dataset == "mnist" else learn(setting, x, y, 0)
     return standard, learn(setting, x, y, 0, ball(setting.robust_eps))
@@ -119,14 +191,14 @@ def rows(
     x, y = (t.to(device) for t in setting.load("train", setting.n))
     x_test, y_test = (t.to(device) for t in setting.load("test", None))
     tell("the networks that the sets are made with")
-    standard, sturdy = sources(dataset, setting, x, y)
-    quick, sturdy = faster(standard, x.device), faster(sturdy, x.device)
+    standard, robust_net = sources(dataset, setting, x, y)
+    quick, robust_net = faster(standard, x.device), faster(robust_net, x.device)
     push = partial(non_robust_dataset, quick, x, y, steps=setting.steps, step_size=setting.step_size)
     d_rand, d_det = (
         cache(partial(push, ball(eps), targets=rule))
         for rule, eps in (("random", setting.eps), ("next", setting.det_eps))
     )  # fmt: skip
-    for make in _sets(setting, quick, sturdy, (x, y), d_rand, d_det):
+    for make in _sets(setting, quick, robust_net, (x, y), d_rand, d_det):
         began = time.process_time()
         name, paper, (a, b), attacked = make()
         tell(f"{name}: {seeds} networks")
@@ -135,7 +207,7 @@ def rows(
         hard = [float(robust(setting, net, x_test, y_test)) for net in nets] if attacked else []
         yield Row(name, paper, clean, hard, len(x_test), setting.n_attacked, time.process_time() - began)
     tell("robust features alone")
-    for name, features in robust_features(setting, sturdy, x, y).items():
+    for name, features in robust_features(setting, robust_net, x, y).items():
         for label, made in (("D_rand", d_rand()), ("D_det", d_det())):
             began = time.process_time()
             score = float(leakage(features, made.x, made.y, x_test, y_test))
@@ -143,16 +215,35 @@ def rows(
             yield Row(what, LEAK[label, name], [score], [], len(x_test), 0, time.process_time() - began)
 
 
-def robust_features(setting: Setting, sturdy: nn.Module, x: Tensor, y: Tensor) -> dict[str, Callable[[Tensor], Tensor]]:
-    """Return features that small perturbations hardly move: Goh's ten robust linear ones, and a robust network's."""
+def robust_features(setting: Setting, net: nn.Module, x: Tensor, y: Tensor) -> dict[str, Callable[[Tensor], Tensor]]:
+    """Return features that small perturbations hardly move: Goh's ten robust linear ones, and a robust network's.
+
+    Parameters
+    ----------
+    setting : Setting
+    net : Module
+        The robust network.
+    x : Tensor (n, c, h, w), float in [0, 1]
+    y : Tensor (n,), integer
+
+    Returns
+    -------
+    dict of str to callable
+        Each from images to features (n, d).
+
+    Raises
+    ------
+    ValueError
+        As `fit` and `Penultimate` do.
+    """
     linear = LinearModel(torch.zeros(int(y.max()) + 1, x[0].numel(), device=x.device))
     inner = partial(pgd, steps=5)
     fit(linear, x, y, inner=inner, threat=ball(setting.test_eps), epochs=4, max_lr=5e-3)
-    return {"10 linear": linear.eval(), "the robust net's": Penultimate(sturdy)}
+    return {"10 linear": linear.eval(), "the robust net's": Penultimate(net)}
 
 
 def _sets(
-    setting: Setting, standard: nn.Module, sturdy: nn.Module, data: Pair, d_rand: Built, d_det: Built
+    setting: Setting, standard: nn.Module, robust_net: nn.Module, data: Pair, d_rand: Built, d_det: Built
 ) -> Iterator[Callable[[], tuple[str, str, Pair, bool]]]:
     """Yield a function for each row that makes (its name, the paper's numbers, its set, whether to attack it)."""
     x, y = data
@@ -165,5 +256,5 @@ def _sets(
     few = min(setting.matched, len(x))
     if few:
         yield lambda: (f"standard, {few:,} pictures only", "", (x[:few], y[:few]), True)
-    yield lambda: ("robust set (D_R)", "84, robust 48", rebuilt(setting, sturdy, x, y), True)
+    yield lambda: ("robust set (D_R)", "84, robust 48", rebuilt(setting, robust_net, x, y), True)
     yield lambda: ("the standard net's set (D_NR)", "88, robust 0", rebuilt(setting, standard, x, y), True)

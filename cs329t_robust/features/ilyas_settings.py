@@ -1,4 +1,4 @@
-"""The settings in which the features paper is reproduced: data, networks, radii, steps; one for each data set."""
+"""The settings with which Ilyas et al. is reproduced, one for each data set: data, networks, radii, steps."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -38,8 +38,10 @@ class Setting:
         L2 radius that the robust source is trained for.
     test_eps : float
         L2 radius at which robust accuracy is measured.
-    invert : int, invert_step : float
-        Steps of the feature inversion, and the first one's length.
+    invert : int
+        Steps of the feature inversion.
+    invert_step : float
+        Length of the first of them.
     copies : int
         Rebuilt pictures from each original, each from another start; 1 in the paper.
     epochs, robust_epochs : int
@@ -127,6 +129,7 @@ DIGITS = Setting(
     test_eps=1.0, invert=40, invert_step=0.7, copies=1, epochs=8, robust_epochs=8, max_lr=5e-3, augment=False,
     matched=1500, n_attacked=500,
 )  # fmt: skip
+"""The setting of lesson 08: 4,000 MNIST digits, a minute on two cores."""
 SETTINGS = {
     "mnist": DIGITS,
     "fashion_mnist": Setting(**{**vars(DIGITS), "load": datasets.fashion_mnist, "matched": 0}),
@@ -136,3 +139,4 @@ SETTINGS = {
         augment=True, matched=0, n_attacked=2000,
     ),
 }  # fmt: skip
+"""The settings of `cs329t reproduce ilyas`, by the name of their data set."""

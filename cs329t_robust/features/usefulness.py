@@ -1,4 +1,4 @@
-"""How far a feature goes with the label, on average and against an adversary; and whether robust features have leaked.
+"""How useful a feature is, on average and against an adversary; and whether robust features have leaked.
 
 A feature is a function from images (n, c, h, w) to one number each, (n,); here labels are −1 and +1.
 
@@ -25,6 +25,17 @@ PENALTY = 1e-3  # of the squared weights in `leakage`: fits of few images would 
 def standardised(feature: Feature, x: Tensor) -> Feature:
     """Return the feature shifted and scaled to mean 0 and variance 1 over images `x`.
 
+    Parameters
+    ----------
+    feature : callable
+        (n, c, h, w) to (n,).
+    x : Tensor (n, c, h, w)
+
+    Returns
+    -------
+    callable
+        (n, c, h, w) to (n,).
+
     Raises
     ------
     ValueError
@@ -46,6 +57,15 @@ def usefulness(feature: Feature, x: Tensor, y: Tensor) -> float:
         (n, c, h, w) to (n,).
     x : Tensor (n, c, h, w) in [0, 1]
     y : Tensor (n,) of −1 and +1
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        If `y` holds anything but −1 and +1, or an image has no finite feature.
     """
     return (_signs(x, y) * _values(feature, x)).mean().item()
 
@@ -62,6 +82,16 @@ def robust_usefulness(feature: Feature, x: Tensor, y: Tensor, threat: Threat, *,
     threat : Linf or L2
     steps : int
         Of PGD from the image itself; each keeps the lowest value met, its own included.
+
+    Returns
+    -------
+    float
+        Never above `usefulness`.
+
+    Raises
+    ------
+    ValueError
+        If `y` holds anything but −1 and +1, or an image has no finite feature.
     """
     sign = _signs(x, y)
 
@@ -89,6 +119,16 @@ def leakage(features: Feature, x: Tensor, y: Tensor, x_test: Tensor, y_test: Ten
     x, y : Tensor (n, c, h, w) in [0, 1], Tensor (n,)
     x_test, y_test
         Clean pictures and their true labels.
+
+    Returns
+    -------
+    Accuracy
+        On the clean pictures.
+
+    Raises
+    ------
+    ValueError
+        If the labels do not fit the images, or an image has no finite features.
     """
     check_labels(x, y)
     check_labels(x_test, y_test)

@@ -18,8 +18,8 @@ from traceback import format_exc
 import torch
 
 from .. import __version__, checks
+from ..checks.exceptions import explain_exception
 from ..checks.report import Report
-from ..checks.side_effects import explain_exception
 from ..lessons.student_answers import Answer, Handed, Pristine
 from .sandbox.launcher import Launcher, SandboxError
 from .sandbox.protocol import Channel, Opaque

@@ -1,4 +1,4 @@
-"""Lay out a new exercise: its checks, its cells in the lesson, answers to test it. All of it works, to be edited."""
+"""Lay out a new exercise as a working example to edit: its checks, its cells in the lesson, answers to test it."""
 
 import argparse
 import keyword

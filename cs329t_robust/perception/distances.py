@@ -27,7 +27,16 @@ LPIPS_SIDE = 32  # pixels: below this the backbones run out of picture
 
 
 def l0(x: Tensor, x_adv: Tensor) -> Tensor:
-    """Return how many pixels differ at all (a pixel is all channels of a place), shape (n,), in the dtype of `x`.
+    """Return how many pixels differ at all; a pixel is all channels of a place.
+
+    Parameters
+    ----------
+    x, x_adv : Tensor (n, c, h, w), float in [0, 1]
+
+    Returns
+    -------
+    Tensor (n,)
+        In the dtype of `x`.
 
     Raises
     ------
@@ -39,29 +48,75 @@ def l0(x: Tensor, x_adv: Tensor) -> Tensor:
 
 
 def l1(x: Tensor, x_adv: Tensor) -> Tensor:
-    """Return the total absolute change Σ|x' − x|, shape (n,)."""
+    """Return the total absolute change Σ|x' − x|.
+
+    Parameters
+    ----------
+    x, x_adv : Tensor (n, c, h, w), float in [0, 1]
+
+    Returns
+    -------
+    Tensor (n,)
+
+    Raises
+    ------
+    ValueError
+        As `l0`.
+    """
     _check_pair(x, x_adv)
     return L1(0.0).distance(x, x_adv)
 
 
 def l2(x: Tensor, x_adv: Tensor) -> Tensor:
-    """Return the Euclidean length of the change, ‖x' − x‖₂, shape (n,)."""
+    """Return the Euclidean length of the change, ‖x' − x‖₂.
+
+    Parameters
+    ----------
+    x, x_adv : Tensor (n, c, h, w), float in [0, 1]
+
+    Returns
+    -------
+    Tensor (n,)
+
+    Raises
+    ------
+    ValueError
+        As `l0`.
+    """
     _check_pair(x, x_adv)
     return L2(0.0).distance(x, x_adv)
 
 
 def linf(x: Tensor, x_adv: Tensor) -> Tensor:
-    """Return the largest change of any one value, max|x' − x|, shape (n,)."""
+    """Return the largest change of any one value, max|x' − x|.
+
+    Parameters
+    ----------
+    x, x_adv : Tensor (n, c, h, w), float in [0, 1]
+
+    Returns
+    -------
+    Tensor (n,)
+
+    Raises
+    ------
+    ValueError
+        As `l0`.
+    """
     _check_pair(x, x_adv)
     return Linf(0.0).distance(x, x_adv)
 
 
 def ssim(x: Tensor, x_adv: Tensor) -> Tensor:
-    """Return the structural similarity of each pair, shape (n,): 1 for equal images, lower the less alike.
+    """Return the structural similarity of each pair: 1 for equal images, lower the less alike.
 
-    It compares brightness, contrast and pattern in windows of 11 × 11 pixels under a Gaussian of 1.5 pixels, and
-    averages over the windows that fit into the image, as in the paper (torchmetrics' own mean takes in reflected
-    borders as well). A similarity, not a distance: use 1 − ssim to rank.
+    Parameters
+    ----------
+    x, x_adv : Tensor (n, c, h, w), float in [0, 1]
+
+    Returns
+    -------
+    Tensor (n,), <= 1
 
     Raises
     ------
@@ -90,12 +145,11 @@ def ssim(x: Tensor, x_adv: Tensor) -> Tensor:
 
 
 def transport(x: Tensor, x_adv: Tensor) -> Tensor:
-    """Return how far the ink has to be carried to turn one image into the other, in pixels, shape (n,).
+    """Return how far the ink has to be carried to turn one image into the other, in pixels.
 
-    Each image is read as a heap of ink: a pixel's mass is the mean of its channels, and **each image is scaled to
-    total mass 1**. The cost of carrying mass is the Euclidean distance between the centres of pixels. The result is
-    the least total cost (the 1-Wasserstein or earth mover's distance), found exactly by network simplex (POT's
-    ``ot.emd2``). An image moved by (down, right) without losing ink is √(down² + right²) away.
+    Parameters
+    ----------
+    x, x_adv : Tensor (n, c, h, w), float in [0, 1]
 
     Returns
     -------
@@ -147,17 +201,17 @@ def _carry(a: np.ndarray, b: np.ndarray, places: np.ndarray) -> float:
 
 
 def in_features(x: Tensor, x_adv: Tensor, features: Callable[[Tensor], Sequence[Tensor]]) -> Tensor:
-    """Return how far apart two images are in a network's own feature maps, shape (n,).
-
-    At each place of each map the features are scaled to length 1; squared differences are summed over channels,
-    averaged over places and summed over maps. This is LPIPS without its learned weights, on whatever network is given
-    (`feature_maps` makes one of ours usable). It sees what that network sees, its blind spots included.
+    """Return how far apart two images are in a network's own feature maps.
 
     Parameters
     ----------
     x, x_adv : Tensor (n, c, h, w)
     features : callable
         Images to a sequence of feature maps, each (n, channels, height, width).
+
+    Returns
+    -------
+    Tensor (n,), >= 0
 
     Raises
     ------
@@ -191,6 +245,17 @@ def feature_maps(
 
     The model runs in eval mode and is left as it was found.
 
+    Parameters
+    ----------
+    model : Module
+        Images (n, c, h, w) in [0, 1] to logits.
+    kinds : iterable of Module classes
+
+    Returns
+    -------
+    callable
+        Images to a list of maps, each (n, channels, height, width).
+
     Raises
     ------
     ValueError
@@ -217,18 +282,17 @@ def feature_maps(
 
 
 def lpips(x: Tensor, x_adv: Tensor, *, net: str = "squeeze") -> Tensor:
-    """Return the learned perceptual distance LPIPS of colour images, shape (n,), if its backbone is there.
-
-    The measure is torchmetrics', which ships LPIPS's small learned weights but not the ImageNet network below them; no
-    package of this workbook does. Once torchvision has fetched that network on a machine with a connection, it lies in
-    torch's cache and this works offline. Until then it raises; `in_features` is the nearest thing that works with what
-    ships.
+    """Return the learned perceptual distance LPIPS of colour images, if its backbone is there.
 
     Parameters
     ----------
     x, x_adv : Tensor (n, 3, h, w), sides >= 32
         Photographs: the measure was fitted to people's judgements of photographs, and means nothing for digits.
     net : "squeeze" (5 MB), "alex" (233 MB) or "vgg" (528 MB)
+
+    Returns
+    -------
+    Tensor (n,), >= 0
 
     Raises
     ------
@@ -268,13 +332,17 @@ def lpips(x: Tensor, x_adv: Tensor, *, net: str = "squeeze") -> Tensor:
 
 
 def shift(x: Tensor, down: int = 0, right: int = 0) -> Tensor:
-    """Return the images moved by whole pixels, (n, c, h, w): what leaves the frame is lost, what comes in is black.
+    """Return the images moved by whole pixels: what leaves the frame is lost, what comes in is black.
 
     Parameters
     ----------
     x : Tensor (n, c, h, w)
     down, right : int
         Negative to move up or left; any size.
+
+    Returns
+    -------
+    Tensor (n, c, h, w)
 
     Raises
     ------

@@ -17,14 +17,25 @@ from ..threat import Linf
 from .distances import Distance, feature_maps, in_features, l0, l1, l2, linf, shift, ssim, transport
 
 SAME = ("one-pixel shift", "PGD at 0.1", "PGD at 0.3", "another of its class")
-NEAREST, ANY = "nearest of another class", "any of another class"
+"""The kinds of pairs whose two images a person reads as the same digit."""
+NEAREST = "nearest of another class"
+"""The kind of pairs of a digit and the nearest training digit of another class."""
+ANY = "any of another class"
+"""The kind of pairs of a digit and a random test digit of another class."""
 NORMS = ("L0", "L1", "L2", "Linf")
+"""The four norms, in the order of the table's columns."""
 POOL = 60_000  # training digits among which the nearest of another class is sought
 Z = 1.959963984540054
 
 
 class Share(float):
-    """A share in [0, 1] of `n` pairs, with its 95% Wilson interval."""
+    """A share in [0, 1] of `n` pairs, with its 95% Wilson interval.
+
+    Parameters
+    ----------
+    successes : float
+    n : int
+    """
 
     n: int
     interval: tuple[float, float]
@@ -104,6 +115,16 @@ def measures(robust: Model | None = None) -> dict[str, Distance]:
     ----------
     robust : module, optional
         A network in whose feature maps a last measure is taken.
+
+    Returns
+    -------
+    dict of str to callable
+        Each (x, x_adv) to (n,).
+
+    Raises
+    ------
+    ValueError
+        If `robust` is no module with ReLU layers.
     """
     found: dict[str, Distance] = {
         "L0": l0,
@@ -129,6 +150,15 @@ def pairs(model: Model, n: int = 500, seed: int = 0) -> Pairs:
     n : int, 20 to 10,000
     seed : int
         Of PGD's starts, and of the draws of another digit of the same and of another class (among the n).
+
+    Returns
+    -------
+    Pairs
+
+    Raises
+    ------
+    ValueError
+        If `n` is out of range.
     """
     check_count("n", n, 20)
     x, y = mnist("test", n=n)
@@ -158,7 +188,18 @@ def nearest_of_another_class(x: Tensor, y: Tensor, pool: int = POOL) -> Tensor:
 
 
 def measure(found: Pairs, by: Mapping[str, Distance]) -> Table:
-    """Return every distance of the pairs in each measure."""
+    """Return every distance of the pairs in each measure.
+
+    Parameters
+    ----------
+    found : Pairs
+    by : mapping of str to callable
+        The measures, each (x, x_adv) to (n,).
+
+    Returns
+    -------
+    Table
+    """
     rows = [
         torch.stack([distance(found.x, other).float() for distance in by.values()]) for other in found.others.values()
     ]
@@ -166,14 +207,55 @@ def measure(found: Pairs, by: Mapping[str, Distance]) -> Table:
 
 
 def nearest_in_each_norm(model: Model, x: Tensor, y: Tensor, steps: int = 100) -> dict[str, Tensor]:
-    """Return, for each norm, images that just fool the model, found by `fmn`: equal success, each in its own norm."""
+    """Return, for each norm, images that just fool the model, found by `fmn`: equal success, each in its own norm.
+
+    Parameters
+    ----------
+    model : callable
+        Images (n, c, h, w) in [0, 1] to logits (n, k). Left as found.
+    x : Tensor (n, c, h, w), float in [0, 1]
+    y : Tensor (n,), integer
+        True labels.
+    steps : int >= 1
+        Of `fmn`.
+
+    Returns
+    -------
+    dict of str to Tensor (n, c, h, w)
+        By the names in `NORMS`.
+
+    Raises
+    ------
+    ValueError
+        If an input is unusable: the message says what was expected, what came and the likely fix.
+    """
     return {norm: fmn(model, x, y, norm=norm, steps=steps) for norm in NORMS}
 
 
 def radius_of_half(model: Model, x: Tensor, y: Tensor, found: Mapping[str, Tensor]) -> dict[str, float]:
     """Return, for each norm, the radius within which half of the correctly classified images are fooled.
 
-    An image that `found` did not break counts as infinitely far, so the radius is infinite if most held out.
+    An image for which `found` holds none that fools the model counts as infinitely far away: if those are most, the
+    radius is infinite.
+
+    Parameters
+    ----------
+    model : callable
+        Images (n, c, h, w) in [0, 1] to logits (n, k). Left as found.
+    x : Tensor (n, c, h, w), float in [0, 1]
+    y : Tensor (n,), integer
+        True labels.
+    found : mapping of str to Tensor (n, c, h, w)
+        The nearest adversarial images, by the names in `NORMS`.
+
+    Returns
+    -------
+    dict of str to float
+
+    Raises
+    ------
+    ValueError
+        If an input is unusable: the message says what was expected, what came and the likely fix.
     """
     kept = predict(model, x).argmax(1) == y
     sizes = {}
@@ -188,6 +270,17 @@ def scaled_to(x: Tensor, x_adv: Tensor, size: float, distance: Distance = l2) ->
     """Return x + t·(x_adv − x), clipped to [0, 1], with t such that its distance from x is `size`.
 
     t is bisected for each image. Where even the clipped limit is nearer than `size`, the image at t = 64 is returned.
+
+    Parameters
+    ----------
+    x, x_adv : Tensor (n, c, h, w)
+    size : float
+    distance : callable
+        (x, x_adv) to (n,).
+
+    Returns
+    -------
+    Tensor (n, c, h, w)
     """
     low, high = x.new_zeros(len(x)), x.new_full((len(x),), 64.0)
     for _ in range(40):

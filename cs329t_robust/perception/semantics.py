@@ -75,6 +75,11 @@ def meaningless(x: Tensor, y: Tensor, judges: Sequence[Model] = (), seed: int = 
     Tensor (n, c, h, w)
         x itself where no member that was drawn satisfied the judges.
 
+    Raises
+    ------
+    ValueError
+        If the images, the labels or the seed are unusable.
+
     References
     ----------
     Rubinstein & Kroese 2004, "The cross-entropy method", chapter 2.
@@ -122,6 +127,15 @@ def redrawn(x: Tensor, y: Tensor, judges: Sequence[Model], pool: int = 10_000) -
         Each has to give the new class a probability of at least 0.8.
     pool : int
         How many training digits are looked through.
+
+    Returns
+    -------
+    Redrawn
+
+    Raises
+    ------
+    ValueError
+        If the images, the labels or `pool` are unusable.
 
     References
     ----------
@@ -189,7 +203,23 @@ def _convinced(x: Tensor, label: int, judges: Sequence[Model]) -> Tensor:
 
 
 def neighbours_say(x: Tensor, k: int = 5, pool: int = 10_000) -> Tensor:
-    """Return the commonest label among the `k` nearest (L2) of the first `pool` training digits, (n,)."""
+    """Return the commonest label among the `k` nearest (L2) of the first `pool` training digits.
+
+    Parameters
+    ----------
+    x : Tensor (n, 1, 28, 28)
+    k : int >= 1
+    pool : int >= k
+
+    Returns
+    -------
+    Tensor (n,), integer
+
+    Raises
+    ------
+    ValueError
+        If `pool` is out of range.
+    """
     other, label = mnist("train", n=pool)
     near = torch.cdist(x.flatten(1), other.flatten(1)).topk(k, largest=False).indices
     return F.one_hot(label[near], 10).sum(1).argmax(1)

@@ -20,6 +20,7 @@ from typing import Literal
 from ..contract.inputs import check_count
 
 TRIALS = 18
+"""Trials of a staircase, unless it is told otherwise."""
 UP, DOWN, FAST = 3, 1, 2  # steps on the ladder: after a wrong answer, a right one, a right one before any wrong one
 SURE = 6  # right answers in a row at the smallest size that end the staircase: a guesser gives them 1 time in 64
 SLOPE, LAPSE = 3.0, 0.02  # of the observer that the fit assumes
@@ -189,6 +190,11 @@ class Observer:
     lapse : float in [0, 0.5)
         Share of wrong choices far above the threshold.
     seed : int
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of its range.
     """
 
     def __init__(self, threshold: float, *, slope: float = SLOPE, lapse: float = LAPSE, seed: int = 0) -> None:

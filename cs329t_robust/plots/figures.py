@@ -16,8 +16,14 @@ from torch import Tensor
 
 from ..evaluation.accuracy import Curve
 
-COLOURS = {"clean": "#0072B2", "adversarial": "#D55E00", "certified": "#009E73", "second": "#CC79A7"}
-COLOURS |= {"noise": "#666666"}
+COLOURS = {
+    "clean": "#0072B2",
+    "adversarial": "#D55E00",
+    "certified": "#009E73",
+    "second": "#CC79A7",
+    "noise": "#666666",
+}
+"""The colours of the course, one meaning each, told apart by the colour-blind too (Okabe & Ito)."""
 MARKERS = dict(zip(COLOURS, "os^Dx", strict=True))
 # how a network was trained, where several are compared
 METHODS = {"standard": "#0072B2", "gaussian": "#666666", "fgsm": "#D55E00", "fast": "#E69F00"}
@@ -32,6 +38,17 @@ def show(fig: Figure, alt: str) -> None:
 
     The picture is a PNG (which nbval does not compare) whose plain text and metadata carry `alt`. JupyterLab gives
     a picture no alternative text of its own, so `alt` is also written under it, folded.
+
+    Parameters
+    ----------
+    fig : Figure
+    alt : str
+        What the figure shows, in a sentence.
+
+    Raises
+    ------
+    ValueError
+        If `alt` is empty.
     """
     from IPython.display import display
 
@@ -48,7 +65,21 @@ def show(fig: Figure, alt: str) -> None:
 
 
 def verdict(logits: Tensor, y: int, names: Sequence[str] | None = None, target: int | None = None) -> str:
-    """Return "true → predicted (p)" and, on a second line, right or wrong in words, for logits (k,)."""
+    """Return "true → predicted (p)" and, on a second line, right or wrong in words.
+
+    Parameters
+    ----------
+    logits : Tensor (k,)
+    y : int
+        The true class.
+    names : sequence of k str, optional
+    target : int, optional
+        The class aimed at: the second line then says whether it was reached.
+
+    Returns
+    -------
+    str
+    """
     p = logits.detach().softmax(0)
     guess = int(p.argmax())
     true, seen = (names[i] if names else str(i) for i in (int(y), guess))
@@ -59,12 +90,38 @@ def verdict(logits: Tensor, y: int, names: Sequence[str] | None = None, target: 
 
 
 def percent(p: float) -> str:
-    """Write a probability in whole percent, ">99%" and "<1%" at the ends: a model is never certain."""
+    """Write a probability in whole percent, ">99%" and "<1%" at the ends: a model is never certain.
+
+    Parameters
+    ----------
+    p : float in [0, 1]
+
+    Returns
+    -------
+    str
+    """
     return ">99%" if p >= 0.995 else "<1%" if p < 0.005 else f"{p:.0%}"
 
 
 def images(x: Tensor, titles: Sequence[str] | None = None, columns: int = 6) -> Figure:
-    """Draw images (n, c, h, w), `columns` to a row, each under its title."""
+    """Draw images, each under its title.
+
+    Parameters
+    ----------
+    x : Tensor (n, c, h, w)
+    titles : sequence of str, optional
+    columns : int >= 1
+        Images to a row.
+
+    Returns
+    -------
+    Figure
+
+    Raises
+    ------
+    ValueError
+        If there is not one title for each image.
+    """
     _check_images("x", x)
     if titles is not None and len(titles) != len(x):
         raise ValueError(f"titles: expected one for each of the {len(x)} images, got {len(titles)}")
@@ -109,6 +166,10 @@ def triptych(
     kinds : sequence of str, optional
         What to call the right-hand image of each row, "adversarial" when not given.
 
+    Returns
+    -------
+    Figure
+
     Raises
     ------
     ValueError
@@ -134,7 +195,26 @@ def triptych(
 def predictions(
     x: Tensor, logits: Tensor, names: Sequence[str], titles: Sequence[str] | None = None, top: int = 3
 ) -> Figure:
-    """Draw images (n, c, h, w) with the `top` classes of logits (n, k) as bars below each, three to a row."""
+    """Draw images with their most probable classes as bars below each, three to a row.
+
+    Parameters
+    ----------
+    x : Tensor (n, c, h, w)
+    logits : Tensor (n, k)
+    names : sequence of k str
+    titles : sequence of n str, optional
+    top : int
+        How many classes.
+
+    Returns
+    -------
+    Figure
+
+    Raises
+    ------
+    ValueError
+        If `x` is no batch of images.
+    """
     _check_images("x", x)
     columns = min(3, len(x))
     rows = -(-len(x) // columns)
@@ -159,6 +239,10 @@ def attributions(x: Tensor, values: Mapping[str, Tensor], changed: Tensor | None
     values : mapping of a column's title to Tensor (n, c, h, w)
         Orange is positive, purple negative, white zero; each picture has its own scale. Channels are added up.
     changed : Tensor (n, c, h, w), optional
+
+    Returns
+    -------
+    Figure
 
     Raises
     ------
@@ -185,7 +269,23 @@ def attributions(x: Tensor, values: Mapping[str, Tensor], changed: Tensor | None
 
 
 def probabilities(p: Mapping[str, Tensor], names: Sequence[str]) -> Figure:
-    """Draw probabilities (k,) of k classes as groups of bars; keys are "clean", "adversarial", … of `COLOURS`."""
+    """Draw the probabilities of k classes as groups of bars.
+
+    Parameters
+    ----------
+    p : mapping of str to Tensor (k,)
+        The keys are "clean", "adversarial", … of `COLOURS`.
+    names : sequence of k str
+
+    Returns
+    -------
+    Figure
+
+    Raises
+    ------
+    ValueError
+        If there is not one probability for each name.
+    """
     fig, ((ax,),) = _axes(1, 1, 2.8)
     width = 0.8 / len(p)
     for i, (key, values) in enumerate(p.items()):
@@ -201,7 +301,24 @@ def probabilities(p: Mapping[str, Tensor], names: Sequence[str]) -> Figure:
 
 
 def curves(lines: Mapping[str, Curve], *, chance: float, denominator: int | None = None) -> Figure:
-    """Draw accuracy against eps with 95% intervals and chance line; a key's first word picks its colour."""
+    """Draw accuracy against eps with 95% intervals and chance line; a key's first word picks its colour.
+
+    Parameters
+    ----------
+    lines : mapping of a label to a Curve
+    chance : float in [0, 1]
+    denominator : int, optional
+        Write ε as k/denominator, 255 for photographs.
+
+    Returns
+    -------
+    Figure
+
+    Raises
+    ------
+    ValueError
+        If a label begins with none of the colours' names.
+    """
     fig, ((ax,),) = _axes(1, 1, 3.4)
     unit = denominator or 1
     for label, curve in lines.items():
@@ -221,7 +338,24 @@ def curves(lines: Mapping[str, Curve], *, chance: float, denominator: int | None
 def grid(
     values: Tensor, words: Sequence[Sequence[str]], rows: Sequence[str], columns: Sequence[str], title: str = ""
 ) -> Figure:
-    """Draw a table of values (r, c) in [0, 1] as shades, words in its cells; NaN is grey: "does not apply"."""
+    """Draw a table of values as shades, words in its cells; NaN is grey: "does not apply".
+
+    Parameters
+    ----------
+    values : Tensor (r, c), in [0, 1]
+    words : r sequences of c str
+    rows, columns : sequence of str
+    title : str
+
+    Returns
+    -------
+    Figure
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not agree.
+    """
     shape = (len(rows), len(columns))
     if tuple(values.shape) != shape or [len(line) for line in words] != [shape[1]] * shape[0]:
         raise ValueError(f"values, words: expected {shape} cells for the rows and columns, got {tuple(values.shape)}")
@@ -279,7 +413,16 @@ def _bars(ax: Axes, labels: Sequence[str], p: Sequence[float], colour: str) -> N
 
 
 def keyword(label: str) -> str:
-    """Return the first word of a label, which picks its colour."""
+    """Return the first word of a label, which picks its colour.
+
+    Parameters
+    ----------
+    label : str
+
+    Returns
+    -------
+    str
+    """
     return label.split()[0].strip(",:").lower()
 
 

@@ -1,4 +1,4 @@
-"""Draw the ground an attack walks on: values along a line, decision regions over a plane, and how far attacks went.
+"""Draw loss landscapes and distances: values along a line, decision regions over a plane, how far attacks went.
 
 Results, or a model and a plane, go in; a matplotlib Figure comes out, for `plots.show`.
 """
@@ -74,6 +74,10 @@ def lines(
     ylim : mapping of a quantity's name to (low, high), optional
     bands : mapping of a line's label to its 95% intervals, Tensor (m, 2), optional
 
+    Returns
+    -------
+    Figure
+
     Raises
     ------
     ValueError
@@ -122,6 +126,10 @@ def plane(model: Model, x: Tensor, y: int, slices: Mapping[str, Slice], *, reach
         How far a and b go, both ways.
     box : bool
         Shade the part of the plane where a pixel has left [0, 1].
+
+    Returns
+    -------
+    Figure
     """
     fig = Figure(figsize=(WIDTH, WIDTH / max(2, len(slices)) + 0.2), layout="constrained")
     steps = torch.linspace(-reach, reach, GRID, dtype=x.dtype, device=x.device)
@@ -160,7 +168,18 @@ def plane(model: Model, x: Tensor, y: int, slices: Mapping[str, Slice], *, reach
 
 
 def distances(found: Mapping[str, Tensor], *, ylabel: str, log: bool = False) -> Figure:
-    """Draw how far each attack went: a column for each, a dot for each image, a bar at the median; NaN is a failure."""
+    """Draw how far each attack went: a column for each, a dot for each image, a bar at the median; NaN is a failure.
+
+    Parameters
+    ----------
+    found : mapping of an attack's name to Tensor (n,)
+    ylabel : str
+    log : bool
+
+    Returns
+    -------
+    Figure
+    """
     fig = Figure(figsize=(WIDTH, 3.4), layout="constrained")
     ax = fig.subplots()
     for i, values in enumerate(found.values()):
@@ -196,6 +215,10 @@ def shares(
     xlabel : str
     chance : float, optional
         Where a dotted upright line is drawn.
+
+    Returns
+    -------
+    Figure
 
     Raises
     ------

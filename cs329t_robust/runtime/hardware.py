@@ -1,4 +1,4 @@
-"""Which device, how many threads and which manner of keeping memory the workbook computes with."""
+"""Which device the workbook computes on, with how many threads, and how it keeps memory."""
 
 import ctypes
 import os
@@ -16,6 +16,10 @@ def device() -> torch.device:
 
     The environment variable ``CS329T_DEVICE`` (for instance ``cpu`` or ``cuda:1``) overrides the choice.
 
+    Returns
+    -------
+    torch.device
+
     Raises
     ------
     ValueError
@@ -25,7 +29,18 @@ def device() -> torch.device:
 
 
 def describe() -> tuple[torch.device, str]:
-    """Return the chosen device and the reason in words."""
+    """Return the chosen device and the reason in words.
+
+    Returns
+    -------
+    device : torch.device
+    reason : str
+
+    Raises
+    ------
+    ValueError
+        If ``CS329T_DEVICE`` names a device that this machine does not have.
+    """
     wanted = os.environ.get("CS329T_DEVICE", "").strip()
     if wanted:
         return usable("CS329T_DEVICE", wanted), f"CS329T_DEVICE={wanted}"
@@ -37,7 +52,24 @@ def describe() -> tuple[torch.device, str]:
 
 
 def usable(setting: str, name: str) -> torch.device:
-    """Return the device called `name`, or raise a ValueError that says which `setting` asked for it."""
+    """Return the device called `name`.
+
+    Parameters
+    ----------
+    setting : str
+        The option or variable that named it, for the message.
+    name : str
+        As `torch.device` takes it.
+
+    Returns
+    -------
+    torch.device
+
+    Raises
+    ------
+    ValueError
+        If this machine does not have it.
+    """
     try:
         chosen = torch.device(name)
         torch.zeros(1, device=chosen).item()
@@ -50,7 +82,20 @@ def usable(setting: str, name: str) -> torch.device:
 
 
 def check_writable(setting: str, path: str | None) -> None:
-    """Raise a ValueError, before hours of work, if their result could not be written to `path`."""
+    """Raise a ValueError, before hours of work, if their result could not be written to `path`.
+
+    Parameters
+    ----------
+    setting : str
+        The option that named the path, for the message.
+    path : str or None
+        None is always fine.
+
+    Raises
+    ------
+    ValueError
+        If it is a folder, or in a folder that does not exist.
+    """
     if path and (Path(path).is_dir() or not Path(path).absolute().parent.is_dir()):
         raise ValueError(f"{setting}: expected a file in a folder that exists, got {path!r}")
 
@@ -64,6 +109,11 @@ def set_threads(n: int | None = None) -> int:
         Threads, at least 1. Without it ``CS329T_THREADS`` is read, else 1 is used: for the small networks of
         this course one thread is as fast as two, and two threads beside another busy process are ten times
         slower than one.
+
+    Returns
+    -------
+    int
+        How many threads torch uses now.
 
     Raises
     ------
@@ -88,6 +138,10 @@ def keep_memory() -> bool:
     glibc gives freed memory back to the system above a small threshold, and the next step faults it in again page by
     page. Kept, a training step on a CPU takes about a fifth less time (docs/speed.md). Peak memory is the same. Only
     glibc, so Linux, has the switch; elsewhere nothing happens.
+
+    Returns
+    -------
+    bool
     """
     if not sys.platform.startswith("linux"):
         return False

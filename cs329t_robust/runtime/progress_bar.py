@@ -12,26 +12,43 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-Listener = Callable[[float, int], None]  # share that is done, images that have fallen
+Listener = Callable[[float, int], None]  # share that is done, images that are adversarial
 _listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
 PATIENCE = 2.0  # seconds without a bar
 EVERY = 0.1  # seconds from one look to the next: counting makes the host wait for a GPU
 _told = [0.0]
 
 
-def tick(share: float, fallen: Callable[[], int]) -> None:
-    """Say that this share of the work is done; `fallen` counts the broken images, only if one listens, now and then."""
+def tick(share: float, adversarial: Callable[[], int]) -> None:
+    """Say that this share of the work is done.
+
+    Parameters
+    ----------
+    share : float in [0, 1]
+    adversarial : callable
+        Counts the adversarial images; called only if somebody listens, and only now and then.
+    """
     listener = _listener.get()
     if listener is not None and time.monotonic() >= _told[0] + EVERY:
         _told[0] = time.monotonic()
-        listener(share, fallen())
+        listener(share, adversarial())
 
 
 @contextmanager
-def section(begin: float, end: float, fallen: int = 0) -> Iterator[list[int]]:
-    """Let ticks inside run from `begin` to `end` of the whole, on top of images that have `fallen` before.
+def section(begin: float, end: float, adversarial: int = 0) -> Iterator[list[int]]:
+    """Let ticks inside run from `begin` to `end` of the whole.
 
-    Yields a list whose one number is how many have fallen inside, as far as was said.
+    Parameters
+    ----------
+    begin, end : float in [0, 1]
+        Shares of the whole.
+    adversarial : int
+        Images that were adversarial before.
+
+    Yields
+    ------
+    list of one int
+        How many have become so inside, as far as was said.
     """
     outer, inside = _listener.get(), [0]
     if outer is None:
@@ -40,7 +57,7 @@ def section(begin: float, end: float, fallen: int = 0) -> Iterator[list[int]]:
 
     def pass_on(share: float, more: int) -> None:
         inside[0] = more
-        outer(begin + (end - begin) * share, fallen + more)
+        outer(begin + (end - begin) * share, adversarial + more)
 
     with _listening(pass_on):
         yield inside
@@ -52,10 +69,16 @@ def bar(name: str, n: int, right: int | None = None) -> Iterator[None]:
 
     Parameters
     ----------
+    name : str
+        Written before the bar.
     n : int
         Images measured.
     right : int, optional
         How many of them the attack is given; the others were wrong from the start.
+
+    Yields
+    ------
+    None
     """
     if _listener.get() is not None or not wanted():
         yield
@@ -64,9 +87,9 @@ def bar(name: str, n: int, right: int | None = None) -> Iterator[None]:
 
     with tqdm(total=n, desc=name, unit="image", delay=PATIENCE, bar_format=FORMAT) as shown:
 
-        def show(share: float, fallen: int) -> None:
-            standing = (n if right is None else right) - fallen
-            shown.set_postfix_str(f"robust accuracy <= {standing / n:.3f}", refresh=False)
+        def show(share: float, adversarial: int) -> None:
+            robust = (n if right is None else right) - adversarial
+            shown.set_postfix_str(f"robust accuracy <= {robust / n:.3f}", refresh=False)
             shown.update(share * n - shown.n)
 
         with _listening(show):
@@ -76,13 +99,25 @@ def bar(name: str, n: int, right: int | None = None) -> Iterator[None]:
 
 @contextmanager
 def rows(name: str, n: int) -> Iterator[Callable[[str], None]]:
-    """Show a bar over the `n` rows of a table, and none inside; yield what prints a finished row's text above it."""
+    """Show a bar over the `n` rows of a table, and none inside.
+
+    Parameters
+    ----------
+    name : str
+        Written before the bar.
+    n : int
+
+    Yields
+    ------
+    callable
+        Takes the text of a finished row, and prints it above the bar.
+    """
     if _listener.get() is not None or not wanted():
         yield lambda text: print(text, flush=True)
         return
     from tqdm.auto import tqdm
 
-    with tqdm(total=n, desc=name, unit="row") as shown, _listening(lambda share, fallen: None):
+    with tqdm(total=n, desc=name, unit="row") as shown, _listening(lambda share, adversarial: None):
 
         def done(text: str) -> None:
             shown.write(text)

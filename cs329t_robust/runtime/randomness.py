@@ -84,14 +84,36 @@ class ImageRandom:
 
 
 def uniform_like(x: Tensor, generator: "torch.Generator | ImageRandom") -> Tensor:
-    """Draw uniform values in [0, 1) shaped, typed and placed like `x`."""
+    """Draw uniform values in [0, 1) shaped, typed and placed like `x`.
+
+    Parameters
+    ----------
+    x : Tensor (n, …)
+    generator : torch.Generator or ImageRandom
+        What to draw from; the global state is never touched.
+
+    Returns
+    -------
+    Tensor (n, …)
+    """
     if isinstance(generator, ImageRandom):
         return generator.uniform(x)
     return torch.rand(x.shape, generator=generator, device=generator.device, dtype=x.dtype).to(x.device)
 
 
 def normal_like(x: Tensor, generator: "torch.Generator | ImageRandom") -> Tensor:
-    """Draw standard normal values shaped, typed and placed like `x`."""
+    """Draw standard normal values shaped, typed and placed like `x`.
+
+    Parameters
+    ----------
+    x : Tensor (n, …)
+    generator : torch.Generator or ImageRandom
+        What to draw from; the global state is never touched.
+
+    Returns
+    -------
+    Tensor (n, …)
+    """
     if isinstance(generator, ImageRandom):
         wide = x.to(torch.promote_types(x.dtype, torch.float32))  # uniforms in bfloat16 would round to 0 and 1
         return torch.special.ndtri(generator.uniform(wide)).to(x.dtype)

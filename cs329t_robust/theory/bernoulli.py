@@ -20,14 +20,19 @@ class BernoulliModel:
         Dimension. θ is (1, …, 1), as in `GaussianModel`.
     tau : float in (0, 0.5)
 
-    References
-    ----------
-    Schmidt et al. 2018, arXiv:1804.11285, section 2.2.
+    Raises
+    ------
+    ValueError
+        If a parameter is out of its range.
 
     Notes
     -----
     The theorems take τ = c·d^(−¼) (`at_scale`). A linear classifier sign(⟨ŵ, x⟩) with ŵ the mean of y_i·x_i then needs
     many examples for robustness; sign(⟨ŵ, sign(x)⟩) needs one, for every ε < 1.
+
+    References
+    ----------
+    Schmidt et al. 2018, arXiv:1804.11285, section 2.2.
     """
 
     d: int

@@ -13,7 +13,14 @@ from ..evaluation.accuracy import wilson
 
 
 class Estimate(NamedTuple):
-    """A value and its 95% interval."""
+    """A value and its 95% interval.
+
+    Attributes
+    ----------
+    value : float
+    low, high : float
+        Ends of the interval.
+    """
 
     value: float
     low: float
@@ -24,7 +31,21 @@ class Estimate(NamedTuple):
 
 
 def mean_of(values: Tensor) -> Estimate:
-    """Return the mean of independent values (m,), m >= 2, with Student's 95% interval."""
+    """Return the mean of independent values with Student's 95% interval.
+
+    Parameters
+    ----------
+    values : Tensor (m,), m >= 2
+
+    Returns
+    -------
+    Estimate
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two values, or another shape.
+    """
     if values.ndim != 1 or len(values) < 2:
         raise ValueError(f"values: expected at least two, shape (m,), got shape {tuple(values.shape)}")
     from scipy.stats import t
@@ -35,7 +56,21 @@ def mean_of(values: Tensor) -> Estimate:
 
 
 def share_of(right: Tensor) -> Estimate:
-    """Return the share of True in (n,) bools with its 95% Wilson interval."""
+    """Return the share of True with its 95% Wilson interval.
+
+    Parameters
+    ----------
+    right : Tensor (n,), bool
+
+    Returns
+    -------
+    Estimate
+
+    Raises
+    ------
+    ValueError
+        If `right` is empty, or no bools of shape (n,).
+    """
     if right.dtype != torch.bool or right.ndim != 1 or not len(right):
         raise ValueError(f"right: expected bools of shape (n,), got {right.dtype} of shape {tuple(right.shape)}")
     count = int(right.sum())
@@ -48,6 +83,11 @@ def fit_exponent(d: Tensor, n: Tensor) -> Estimate:
     Parameters
     ----------
     d, n : Tensor (m,), positive; at least three points and two different d
+
+    Returns
+    -------
+    Estimate
+        Of b.
 
     Raises
     ------

@@ -22,15 +22,20 @@ class GaussianModel:
         Dimension. θ is (1, …, 1), of length √d; any other vector of ±1 is the same up to flipping coordinates.
     sigma : float > 0
 
-    References
-    ----------
-    Schmidt, Santurkar, Tsipras, Talwar & Mądry 2018, "Adversarially robust generalization requires more data",
-    arXiv:1804.11285, section 2.1.
+    Raises
+    ------
+    ValueError
+        If a parameter is out of its range.
 
     Notes
     -----
     The theorems take σ = c·d^¼ (`at_scale`). Everything here is about the linear classifier sign(⟨ŵ, x⟩) with ŵ the
     mean of y_i·x_i, which is the paper's upper bound; its lower bound is about any learner, which no simulation shows.
+
+    References
+    ----------
+    Schmidt, Santurkar, Tsipras, Talwar & Mądry 2018, "Adversarially robust generalization requires more data",
+    arXiv:1804.11285, section 2.1.
     """
 
     d: int

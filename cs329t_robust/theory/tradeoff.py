@@ -24,6 +24,11 @@ class StrongWeak:
     eta : float > 0
         How far the weak ones lean.
 
+    Raises
+    ------
+    ValueError
+        If a parameter is out of its range.
+
     References
     ----------
     Tsipras, Santurkar, Engstrom, Turner & Mądry 2019, "Robustness may be at odds with accuracy", arXiv:1805.12152,
@@ -142,6 +147,11 @@ def adversarial_training(x: Tensor, y: Tensor, eps: float, *, steps: int = 500, 
     Returns
     -------
     Tensor (k,)
+
+    Raises
+    ------
+    ValueError
+        If `x` and `y` do not fit each other, `y` holds anything but ±1, or a setting is out of range.
     """
     if x.ndim != 2 or y.shape != x.shape[:1] or not bool((y.abs() == 1).all()):
         raise ValueError(f"x, y: expected (n, k) and (n,) of ±1, got {tuple(x.shape)} and {tuple(y.shape)}")

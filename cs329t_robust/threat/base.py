@@ -1,4 +1,4 @@
-"""What every threat answers, and how numbers for each image are laid along a batch."""
+"""The questions that every threat answers, and helpers that shape one number per image to fit a batch."""
 
 import math
 from abc import ABC, abstractmethod
@@ -71,7 +71,16 @@ class Threat(ABC):
 
 
 def is_number(value: object) -> bool:
-    """Return whether a value is a real number that is not infinite, not NaN and not beyond a float."""
+    """Return whether a value is a real number that is not infinite, not NaN and not beyond a float.
+
+    Parameters
+    ----------
+    value : object
+
+    Returns
+    -------
+    bool
+    """
     try:
         return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
     except OverflowError:
@@ -79,7 +88,18 @@ def is_number(value: object) -> bool:
 
 
 def per_image(value: float | Tensor, x: Tensor) -> float | Tensor:
-    """Shape a number or a tensor (n,) so that it multiplies images (n, c, h, w)."""
+    """Shape a number or a tensor (n,) so that it multiplies images (n, c, h, w).
+
+    Parameters
+    ----------
+    value : float or Tensor (n,)
+    x : Tensor (n, c, h, w)
+
+    Returns
+    -------
+    float or Tensor (n, 1, 1, 1)
+        A tensor in the dtype of `x`.
+    """
     if isinstance(value, Tensor):
         value = value.to(x.dtype)
         return value.view(-1, 1, 1, 1) if value.ndim == 1 else value
@@ -87,19 +107,49 @@ def per_image(value: float | Tensor, x: Tensor) -> float | Tensor:
 
 
 def rowwise(values: Tensor, x: Tensor) -> Tensor:
-    """Shape one value per image (n,) so that it multiplies, or selects among, images (n, c, h, w)."""
+    """Shape one value per image (n,) so that it multiplies, or selects among, images (n, c, h, w).
+
+    Parameters
+    ----------
+    values : Tensor (n,)
+    x : Tensor (n, …)
+        Only the number of its dimensions is read.
+
+    Returns
+    -------
+    Tensor (n, 1, …)
+    """
     return values.view(-1, *[1] * (x.ndim - 1))
 
 
 def radii(eps: float | Tensor, x: Tensor) -> Tensor:
-    """Return one radius for each image of `x`, shape (n,), typed and placed like it."""
+    """Return one radius for each image of `x`, shape (n,), typed and placed like it.
+
+    Parameters
+    ----------
+    eps : float or Tensor (n,)
+    x : Tensor (n, …)
+
+    Returns
+    -------
+    Tensor (n,)
+    """
     if not isinstance(eps, Tensor):  # filled on the device: a number that is sent there makes the host wait
         return x.new_full((len(x),), eps)
     return eps.to(x).expand(len(x))
 
 
 def unit(v: Tensor) -> Tensor:
-    """Scale each image of `v` to Euclidean length 1; zeros stay zeros, and tiny gradients do not underflow."""
+    """Scale each image of `v` to Euclidean length 1; zeros stay zeros, and tiny gradients do not underflow.
+
+    Parameters
+    ----------
+    v : Tensor (n, …)
+
+    Returns
+    -------
+    Tensor (n, …)
+    """
     biggest = v.flatten(1).abs().amax(1)
     v = v / rowwise(torch.where(biggest > 0, biggest, 1), v)
     length = v.flatten(1).norm(dim=1)

@@ -110,7 +110,20 @@ class Masked(Threat):
 
 
 def allowed_places(threat: Threat, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the pixels of each image, (n, h·w), those first that the threat's mask lets change; and how many, (n,)."""
+    """Return which pixels of each image a threat's mask lets change.
+
+    Parameters
+    ----------
+    threat : Threat
+    x : Tensor (n, c, h, w)
+
+    Returns
+    -------
+    places : Tensor (n, h·w), integer
+        The places of each image, those that may change first.
+    count : Tensor (n,), integer
+        How many of them may change.
+    """
     allowed = torch.ones_like(x[:, 0], dtype=torch.bool)
     if isinstance(threat, Masked):
         allowed = allowed & threat.mask.any(1)

@@ -78,7 +78,18 @@ class Ball(Threat):
 
 
 class Linf(Ball):
-    """Every pixel may change by at most `eps`: max |x' − x| <= eps, and 0 <= x' <= 1."""
+    """Every pixel may change by at most `eps`: max |x' − x| <= eps, and 0 <= x' <= 1.
+
+    Parameters
+    ----------
+    eps : float or Tensor (n,), >= 0
+        The largest change of a pixel, in units of the image, such as 8/255. A tensor holds a radius for each image.
+
+    Raises
+    ------
+    ValueError
+        If `eps` is no finite number >= 0, or no tensor of them.
+    """
 
     def distance(self, x: Tensor, x_adv: Tensor) -> Tensor:
         """Return max |x' − x| of each image, shape (n,)."""
@@ -110,7 +121,18 @@ class Linf(Ball):
 
 
 class L2(Ball):
-    """The Euclidean length of the change is at most `eps`: ‖x' − x‖₂ <= eps, and 0 <= x' <= 1."""
+    """The Euclidean length of the change is at most `eps`: ‖x' − x‖₂ <= eps, and 0 <= x' <= 1.
+
+    Parameters
+    ----------
+    eps : float or Tensor (n,), >= 0
+        The largest Euclidean length of the change. A tensor holds a radius for each image.
+
+    Raises
+    ------
+    ValueError
+        If `eps` is no finite number >= 0, or no tensor of them.
+    """
 
     def distance(self, x: Tensor, x_adv: Tensor) -> Tensor:
         """Return ‖x' − x‖₂ of each image, shape (n,)."""
@@ -141,7 +163,18 @@ class L2(Ball):
 
 
 class L1(Ball):
-    """The absolute changes of all pixels add up to at most `eps`: ‖x' − x‖₁ <= eps, and 0 <= x' <= 1."""
+    """The absolute changes of all pixels add up to at most `eps`: ‖x' − x‖₁ <= eps, and 0 <= x' <= 1.
+
+    Parameters
+    ----------
+    eps : float or Tensor (n,), >= 0
+        The largest sum of absolute changes. A tensor holds a radius for each image.
+
+    Raises
+    ------
+    ValueError
+        If `eps` is no finite number >= 0, or no tensor of them.
+    """
 
     def distance(self, x: Tensor, x_adv: Tensor) -> Tensor:
         """Return Σ |x' − x| of each image, shape (n,)."""
@@ -166,7 +199,18 @@ class L1(Ball):
 
 
 class L0(Ball):
-    """At most `eps` pixels may change, each as much as it likes within [0, 1]; a pixel is all channels of a place."""
+    """At most `eps` pixels may change, each as much as it likes within [0, 1]; a pixel is all channels of a place.
+
+    Parameters
+    ----------
+    eps : int or Tensor (n,), >= 0
+        How many pixels may change, a whole number. A tensor holds one for each image.
+
+    Raises
+    ------
+    ValueError
+        If `eps` is no finite whole number >= 0, or no tensor of them.
+    """
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -18,13 +18,39 @@ FIT = 0.001  # largest pixel difference by which an image may miss its nearest p
 
 
 def turn_back(angle: Tensor, height: int, width: int) -> Tensor:
-    """Return the matrices (n, 2, 2), in grid units, that turn points of an h×w picture back by `angle` (radians)."""
+    """Return the matrices that turn the points of an h×w picture back.
+
+    Parameters
+    ----------
+    angle : Tensor (n,)
+        In radians.
+    height, width : int
+
+    Returns
+    -------
+    Tensor (n, 2, 2)
+        In grid units, where the picture is 2 wide and 2 high whatever its shape.
+    """
     cos, sin = angle.cos(), angle.sin()
     return torch.stack([cos, -sin * (height / width), sin * (width / height), cos], 1).view(-1, 2, 2)
 
 
 def sampling_grid(back: Tensor, shift: Tensor, height: int, width: int) -> Tensor:
-    """Return where each pixel of pictures shifted by `shift` (n, 2), in grid units, comes from, (n, h, w, 2)."""
+    """Return where each pixel of turned and shifted pictures comes from.
+
+    Parameters
+    ----------
+    back : Tensor (n, 2, 2)
+        What `turn_back` returns.
+    shift : Tensor (n, 2)
+        In grid units: the picture is 2 wide and 2 high.
+    height, width : int
+
+    Returns
+    -------
+    Tensor (n, h, w, 2)
+        In grid units, as `torch.nn.functional.grid_sample` takes it.
+    """
     theta = torch.cat([back, -(back @ shift[:, :, None])], 2)
     return F.affine_grid(theta, [len(theta), 1, height, width], align_corners=False)
 

@@ -1,20 +1,18 @@
 """The outer minimum over θ: one loop, what to hand to it, its saved state, and several processes."""
 
 from .fit import Moment, fit, ordinary
-from .recipes import RECIPES, Recipe, away, corner, fast, first_collapse, hot, interval, noise, trades
+from .recipes import RECIPES, Recipe, fast, first_collapse, interval, noise, trades, trades_attack
 
 __all__ = [
     "RECIPES",
     "Moment",
     "Recipe",
-    "away",
-    "corner",
     "fast",
     "first_collapse",
     "fit",
-    "hot",
     "interval",
     "noise",
     "ordinary",
     "trades",
+    "trades_attack",
 ]

@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 def several() -> bool:
-    """Tell whether this process is one of several that `torch.distributed` joins."""
+    """Say whether this process is one of several that `torch.distributed` joins."""
     return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
 
 

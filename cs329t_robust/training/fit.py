@@ -25,7 +25,17 @@ LOOK = 20  # steps between two measurements for the progress bar and for `watch`
 
 @dataclass(frozen=True)
 class Moment:
-    """Where training stands: steps done and in all; this batch's mean loss, clean and perturbed accuracy."""
+    """How far training has come: steps done and in all; this batch's mean loss, clean and perturbed accuracy.
+
+    Attributes
+    ----------
+    step, steps : int
+        Done, and in all.
+    loss : float
+        The mean over this batch.
+    clean, robust : float in [0, 1]
+        This batch's accuracy at x, and at what the inner maximum returned.
+    """
 
     step: int
     steps: int
@@ -47,7 +57,24 @@ class Problem:
 
 
 def ordinary(model: nn.Module, x: Tensor, x_adv: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Return each example's cross-entropy at `x_adv`, (n,), and the logits there: the outer minimum of the lecture."""
+    """Return each example's cross-entropy at `x_adv`: the outer minimum of the lecture.
+
+    Parameters
+    ----------
+    model : Module
+        Images to logits (n, k).
+    x : Tensor (n, c, h, w)
+        Not used.
+    x_adv : Tensor (n, c, h, w)
+    y : Tensor (n,), integer
+        True labels.
+
+    Returns
+    -------
+    loss : Tensor (n,)
+    logits : Tensor (n, k)
+        At `x_adv`.
+    """
     logits = model(x_adv)
     return cross_entropy(logits, y), logits
 
@@ -163,7 +190,7 @@ def fit(
 
 
 def _train_on(run: Run, problem: Problem, x: Tensor, y: Tensor, looking: bool) -> Iterator[Moment]:
-    """Take the steps that one batch is good for: one, or as many as it is replayed."""
+    """Take one step on a batch, or as many as it is replayed."""
     model, n = run.model, len(x)
     x, y = my_share(x), my_share(y)
     x_adv = None

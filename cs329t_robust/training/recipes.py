@@ -25,6 +25,17 @@ from .fit import Inner, Outer, ordinary
 def noise(model: nn.Module, x: Tensor, y: Tensor, *, sigma: float, seed: int) -> Tensor:
     """Add Gaussian noise of standard deviation `sigma` to each pixel: the lecture's δ ~ N(0, σ²I), not clipped.
 
+    Parameters
+    ----------
+    model : Module
+        Not used.
+    x : Tensor (n, c, h, w), float in [0, 1]
+    y : Tensor (n,), integer
+        Not used.
+    sigma : float
+        In units of the image.
+    seed : int
+
     Returns
     -------
     Tensor (n, c, h, w)
@@ -40,18 +51,35 @@ def fast(
 
     Parameters
     ----------
+    model : Module
+        Images (n, c, h, w) in [0, 1] to logits (n, k). Left as found.
+    x : Tensor (n, c, h, w), float in [0, 1]
+    y : Tensor (n,), integer
+        True labels.
     threat : Linf
     start, step : float
         Reach of the random start and length of the step, in units of the radius.
+    seed : int
+        Of the start.
 
-    References
-    ----------
-    Wong, Rice & Kolter 2020, "Fast is better than free", arXiv:2001.03994, algorithm 3.
+    Returns
+    -------
+    Tensor (n, c, h, w)
+        Within the threat and [0, 1].
+
+    Raises
+    ------
+    ValueError
+        If the threat is not Linf, or the model's answer is unusable.
 
     Notes
     -----
     Clipping the start to [0, 1] would leave most of MNIST's pixels, which are exactly 0 or 1, at the edge of the box
     where half of the starts fall on the image itself; training then collapses far more often.
+
+    References
+    ----------
+    Wong, Rice & Kolter 2020, "Fast is better than free", arXiv:2001.03994, algorithm 3.
     """
     if not isinstance(threat, Linf):
         raise ValueError(f"threat: expected Linf for a signed step, got {threat!r}; use partial(pgd, steps=2)")
@@ -62,8 +90,31 @@ def fast(
     return threat.project(x, begun + step * eps * grad.sign())
 
 
-def away(model: nn.Module, x: Tensor, y: Tensor, *, threat: Threat, steps: int = 7, seed: int = 0) -> Tensor:
+def trades_attack(model: nn.Module, x: Tensor, y: Tensor, *, threat: Threat, steps: int = 7, seed: int = 0) -> Tensor:
     """Climb the divergence between the predictions at x and at x + δ, from a start 0.001 away: TRADES' inner maximum.
+
+    Parameters
+    ----------
+    model : Module
+        Images (n, c, h, w) in [0, 1] to logits (n, k). Left as found.
+    x : Tensor (n, c, h, w), float in [0, 1]
+    y : Tensor (n,), integer
+        Not used: the divergence needs no label.
+    threat : Threat
+    steps : int >= 1
+        Of 2.5·eps/steps each.
+    seed : int
+        Of the start.
+
+    Returns
+    -------
+    Tensor (n, c, h, w)
+        Within the threat and [0, 1].
+
+    Raises
+    ------
+    ValueError
+        If the model's answer is unusable.
 
     References
     ----------
@@ -84,7 +135,23 @@ def away(model: nn.Module, x: Tensor, y: Tensor, *, threat: Threat, steps: int =
 
 
 def trades(model: nn.Module, x: Tensor, x_adv: Tensor, y: Tensor, *, beta: float = 6.0) -> tuple[Tensor, Tensor]:
-    """Return each example's CE(y, F(x)) + β·KL(F(x) ‖ F(x_adv)), shape (n,), and the logits at `x_adv`.
+    """Return each example's CE(y, F(x)) + β·KL(F(x) ‖ F(x_adv)).
+
+    Parameters
+    ----------
+    model : Module
+        Images to logits (n, k).
+    x : Tensor (n, c, h, w), float in [0, 1]
+    x_adv : Tensor (n, c, h, w)
+    y : Tensor (n,), integer
+        True labels.
+    beta : float >= 0
+
+    Returns
+    -------
+    loss : Tensor (n,)
+    logits : Tensor (n, k)
+        At `x_adv`.
 
     References
     ----------
@@ -95,7 +162,9 @@ def trades(model: nn.Module, x: Tensor, x_adv: Tensor, y: Tensor, *, beta: float
     return cross_entropy(clean, y) + beta * apart, logits
 
 
-def hot(model: nn.Module, x: Tensor, x_adv: Tensor, y: Tensor, *, temperature: float) -> tuple[Tensor, Tensor]:
+def scaled_logits(
+    model: nn.Module, x: Tensor, x_adv: Tensor, y: Tensor, *, temperature: float
+) -> tuple[Tensor, Tensor]:
     """Return the cross-entropy of logits divided by `temperature`, as defensive distillation trains its networks.
 
     At test time the logits are taken as they are, so large that the softmax is exactly 0 or 1 and its gradient
@@ -109,7 +178,7 @@ def hot(model: nn.Module, x: Tensor, x_adv: Tensor, y: Tensor, *, temperature: f
     return cross_entropy(logits / temperature, y), logits
 
 
-def corner(model: nn.Module, x: Tensor, y: Tensor, *, threat: Linf) -> Tensor:
+def upper_corner(model: nn.Module, x: Tensor, y: Tensor, *, threat: Linf) -> Tensor:
     """Return x + ε, the upper corner of the threat's box, from which `interval` knows the whole of it: no search.
 
     Raises
@@ -123,16 +192,30 @@ def corner(model: nn.Module, x: Tensor, y: Tensor, *, threat: Linf) -> Tensor:
 
 
 def interval(model: nn.Module, x: Tensor, x_adv: Tensor, y: Tensor, *, clean: float = 0.5) -> tuple[Tensor, Tensor]:
-    """Return the cross-entropy of the worst logits that interval bounds allow, and those logits.
-
-    The inner maximum is bounded from above, where an attack bounds it from below.
+    """Return the cross-entropy of the worst logits that interval bounds allow.
 
     Parameters
     ----------
+    model : Sequential
+        Of the layers that `worst_logits` knows.
+    x : Tensor (n, c, h, w), float in [0, 1]
     x_adv : Tensor (n, c, h, w)
-        The upper corner of the box, as `corner` returns it.
+        The upper corner of the box around x; not clipped to [0, 1], so that the lower corner follows from it.
+    y : Tensor (n,), integer
+        True labels.
     clean : float in [0, 1]
         Share of the loss that is the ordinary one at x.
+
+    Returns
+    -------
+    loss : Tensor (n,)
+    logits : Tensor (n, k)
+        The worst ones; that of `y` is 0.
+
+    Raises
+    ------
+    ValueError
+        If the model has another layer.
 
     References
     ----------
@@ -143,7 +226,7 @@ def interval(model: nn.Module, x: Tensor, x_adv: Tensor, y: Tensor, *, clean: fl
 
 
 def first_collapse(one_step: Tensor, many_steps: Tensor) -> int | None:
-    """Return the first epoch, counted from 1, after which a network withstands one step of attack but not many.
+    """Return the first epoch, counted from 1, after which a network is robust to one step of attack but not to many.
 
     Parameters
     ----------
@@ -165,7 +248,25 @@ def first_collapse(one_step: Tensor, many_steps: Tensor) -> int | None:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Settings of `fit`, the kind of threat, and the epochs and radius at which the shipped model was trained."""
+    """Settings of `fit`, the kind of threat, and the epochs and radius at which the shipped model was trained.
+
+    Attributes
+    ----------
+    says : str
+        The recipe in words.
+    epochs : int
+        At which the shipped model was trained.
+    inner, outer : callable
+        As in `fit`.
+    kind : callable, optional
+        From a radius to a threat, such as `Linf`; None for a method without a threat.
+    eps : float, optional
+        The shipped model's radius.
+    warm_up : float in [0, 1]
+        As in `fit`.
+    replays : int
+        As in `fit`.
+    """
 
     says: str
     epochs: int
@@ -201,8 +302,11 @@ RECIPES = {
     "fast": Recipe("one step from a random start", 5, fast, kind=Linf, eps=0.3, warm_up=0.3),
     "free": Recipe("each batch replayed 8 times", 2, kind=Linf, eps=0.3, warm_up=0.3, replays=8),
     "pgd": Recipe("PGD of 7 steps", 15, partial(pgd, steps=7), kind=Linf, eps=0.3, warm_up=0.3),
-    "trades": Recipe("TRADES, β = 6", 12, away, trades, Linf, 0.3, 0.3),
+    "trades": Recipe("TRADES, β = 6", 12, trades_attack, trades, Linf, 0.3, 0.3),
     "pgd_l2": Recipe("PGD of 7 steps in L2", 8, partial(pgd, steps=7), kind=L2, eps=2.0, warm_up=0.3),
-    "interval": Recipe("interval bounds", 8, corner, interval, Linf, 0.1, 0.5),
-    "masked": Recipe("a softmax that saturates: hides its gradient", 4, outer=partial(hot, temperature=100.0)),
+    "interval": Recipe("interval bounds", 8, upper_corner, interval, Linf, 0.1, 0.5),
+    "masked": Recipe(
+        "a softmax that saturates: hides its gradient", 4, outer=partial(scaled_logits, temperature=100.0)
+    ),
 }
+"""The recipes of `cs329t train mnist`, by the name of their method."""

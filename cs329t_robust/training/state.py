@@ -1,4 +1,4 @@
-"""Where a training stands: all that must be kept so that one killed in the middle ends as if it had not been."""
+"""The state of a training run: all that is saved so that a run killed in the middle ends as if it had not been."""
 
 import copy
 import json
@@ -71,7 +71,7 @@ class Run:
         self.step, self.in_epoch = self.step + 1, self.in_epoch + 1
 
     def spent(self) -> tuple[float, float]:
-        """Return the seconds of wall-clock and of CPU time that went into where the training stands."""
+        """Return the seconds of wall-clock and of CPU time that the training has taken so far."""
         wall, cpu = self.earlier
         return wall + time.monotonic() - self.began[0], cpu + time.process_time() - self.began[1]
 

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from importlib import import_module
 from pathlib import Path
 
 import nbformat
@@ -12,11 +13,13 @@ import pytest
 from bs4 import BeautifulSoup
 from playwright.sync_api import expect
 
-from cs329t_robust import checks
+import cs329t_robust
+from cs329t_robust import checks, losses
 from cs329t_robust.lessons import build
 from cs329t_robust.lessons.source import read_source, solution_regions
 from website import build as builder
 from website.links import broken
+from website.reference import ROOMS, entries
 from website.sources import SiteError
 
 from .explorer_page import flip_level, live, slider, verdict
@@ -49,6 +52,26 @@ def opened(request, browser):
     page.on("request", lambda asked: troubles.append(asked.url[:100]) if not is_local(asked.url) else None)
     yield page, troubles
     context.close()
+
+
+# The least contrast (WCAG 2) of any text that a selector finds, with what lies behind it.
+CONTRAST = """selector => {
+  const parts = colour => colour.match(/[\\d.]+/g).map(Number);
+  const light = colour => parts(colour).slice(0, 3).map(v => v / 255)
+    .map(v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4)
+    .reduce((sum, v, i) => sum + v * [.2126, .7152, .0722][i], 0);
+  const behind = node => {
+    for (; node; node = node.parentElement) {
+      const colour = getComputedStyle(node).backgroundColor;
+      if (parts(colour)[3] !== 0) return colour;
+    }
+    return 'rgb(255, 255, 255)';
+  };
+  return Math.min(...[...document.querySelectorAll(selector)].filter(node => node.innerText.trim()).map(node => {
+    const two = [light(getComputedStyle(node).color), light(behind(node))].sort((a, b) => b - a);
+    return (two[0] + .05) / (two[1] + .05);
+  }));
+}"""
 
 
 def is_local(url):
@@ -179,6 +202,67 @@ def test_every_link_leads_somewhere_and_a_broken_one_is_found(site, tmp_path):
     )
     found = broken(tmp_path / "copy")
     assert [line.split("'")[1] for line in found] == ["gone.html", "#gone", "gone.png"]
+
+
+def test_the_reference_has_a_place_with_a_signature_for_every_public_name(site):
+    package = Path(cs329t_robust.__file__).parent
+    rooms = {".".join(path.relative_to(package).parent.parts) for path in package.rglob("__init__.py")} - {""}
+    modules = {room: import_module(f"cs329t_robust.{room}") for room in (*rooms, "losses")}
+    index = BeautifulSoup((site / "docs" / "reference.html").read_text("utf-8"), "html.parser")
+    listed = {link["href"] for link in index.select("main .names a")}
+    for room, module in modules.items():
+        if not hasattr(module, "__all__"):
+            continue
+        page = room if room in ROOMS else room.rpartition(".")[0]  # what attacks.physical has, attacks hands on
+        soup = BeautifulSoup((site / "docs" / "reference" / f"{page}.html").read_text("utf-8"), "html.parser")
+        for name in module.__all__:
+            section = soup.find(id=name).parent
+            assert section.select_one(".import").get_text().endswith(f" import {name}"), f"{room}.{name}"
+            value = getattr(module, name)
+            if callable(value):
+                said = section.select_one(":scope > .signature").get_text().strip()
+                exception = isinstance(value, type) and issubclass(value, Exception)
+                assert re.match(rf"(class )?{name}(\(|$)", said), f"{room}.{name}: {said}"
+                assert exception or name == "Threat" or "(" in said
+            assert section.find("p", class_=False).get_text().strip()
+            assert f"reference/{page}.html#{name}" in listed
+    ways = {link["href"] for link in index.select("main table a")}
+    assert {f"reference/{room}.html" for room in ROOMS} <= ways
+    root = (site / "docs" / "reference" / "attacks.html").read_text("utf-8")
+    assert "from cs329t_robust import pgd<" in root
+    assert {name for name in cs329t_robust.__all__ if not name.startswith("_")} <= {
+        way.partition("#")[2] for way in listed
+    }
+
+
+def test_a_public_name_without_a_docstring_is_refused(monkeypatch):
+    monkeypatch.setattr(losses, "__all__", [*losses.__all__, "NAKED"])
+    monkeypatch.setattr(losses, "NAKED", 1, raising=False)
+    with pytest.raises(SiteError, match="losses: its public name NAKED has no docstring"):
+        entries("losses")
+
+
+def test_a_name_in_the_reference_leads_to_its_own_place(site, opened):
+    page, troubles = opened
+    page.goto((site / "index.html").as_uri())
+    page.locator("main").get_by_role("link", name="reference", exact=True).click()
+    page.locator("main table").get_by_role("link", name="attacks", exact=True).click()
+    section = page.locator("section", has=page.locator("#pgd"))
+    expect(section.get_by_text("Raises", exact=True)).to_be_visible()
+    section.get_by_role("link", name="Threat", exact=True).click()
+    expect(page.locator("#Threat")).to_be_in_viewport()
+    assert page.url.endswith("docs/reference/threat.html#Threat")
+    assert troubles == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_reference_can_be_read_in_either_theme(site, browser, scheme):
+    context = browser.new_context(color_scheme=scheme)
+    page = context.new_page()
+    page.goto((site / "docs" / "reference" / "attacks.html").as_uri())
+    worst = page.evaluate(CONTRAST, "main :is(p, li, a, span, code, h2)")
+    context.close()
+    assert worst >= 4.5, worst
 
 
 @pytest.fixture

@@ -37,14 +37,14 @@ def test_interval_training_certifies_what_standard_training_does_not():
 def test_the_interval_loss_is_that_of_the_whole_box():
     x, y = datasets.mnist("test", 8)
     model = networks.SmallDense(seed=1)
-    corner = recipes.corner(model, x, y, threat=Linf(0.1))
+    corner = recipes.upper_corner(model, x, y, threat=Linf(0.1))
     assert torch.equal(corner, x + 0.1)
     losses, worst = recipes.interval(model, x, corner, y, clean=0.25)
     expected = certification.worst_logits(model, (x - 0.1).clamp(0, 1), (x + 0.1).clamp(0, 1), y)
     assert torch.allclose(worst, expected, atol=1e-5)
     assert torch.allclose(losses, 0.25 * cross_entropy(model(x), y) + 0.75 * cross_entropy(expected, y), atol=1e-5)
     with pytest.raises(ValueError, match="expected Linf, whose ball is a box"):
-        recipes.corner(model, x, y, threat=L2(1.0))
+        recipes.upper_corner(model, x, y, threat=L2(1.0))
 
 
 @pytest.mark.parametrize("method", ["standard", "interval"])

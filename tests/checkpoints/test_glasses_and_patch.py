@@ -79,11 +79,11 @@ def quick(monkeypatch):
 def test_only_the_frame_is_painted(quick):
     with torch.no_grad():
         near = int(quick(photo("portrait"))[0].argsort(descending=True)[1])
-    picture, worn = glasses_and_patch.wear(quick, near, steps=20)
+    picture, painted = glasses_and_patch.paint_glasses(quick, near, steps=20)
     changed = (picture != photo("portrait")).any(1)[0]
     assert not (changed & ~glasses()).any()
-    assert worn.reached
-    assert 0 <= worn.share_of_views <= 1
+    assert painted.reached
+    assert 0 <= painted.share_of_views <= 1
 
 
 def test_the_glasses_command_writes_picture_and_rows(quick, tmp_path, capsys):

@@ -76,7 +76,7 @@ def test_fast_steps_along_the_gradient_at_the_unclipped_start(digits):
 def test_away_raises_the_divergence_within_the_threat(digits):
     x, y = digits
     model = networks.mnist_classifier()
-    x_adv = recipes.away(model, x, y, threat=Linf(0.1), steps=7)
+    x_adv = recipes.trades_attack(model, x, y, threat=Linf(0.1), steps=7)
     assert float((x_adv - x).abs().max()) <= 0.1 + 1e-6
     assert float(x_adv.min()) >= 0
     assert float(x_adv.max()) <= 1

@@ -1,4 +1,4 @@
-"""The signs as they leave the workshop: flat, frontal, evenly lit; drawn by Pillow four times too large, and shrunk."""
+"""The faces of the signs: flat, frontal, evenly lit; drawn by Pillow four times too large, and shrunk."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-FACE = 96  # side of a face in texels
+FACE = 96
+"""The side of a sign's flat texture, in texels."""
 _FINE = 4 * FACE
 RED, BLUE, YELLOW, WHITE, BLACK = (176, 22, 34), (18, 76, 152), (246, 194, 16), (244, 244, 240), (22, 22, 24)
 Point = tuple[float, float]  # (across, down) on the sign, both from -1 to 1
@@ -136,7 +137,7 @@ def _roundabout(pen: _Pen) -> None:
     box = [_px(-0.52), _px(-0.52), _px(0.52), _px(0.52)]
     for start in (-80, 40, 160):
         pen.draw.arc(box, start, start + 78, fill=WHITE, width=round(0.17 * _FINE / 2))
-        angle = math.radians(start - 2)  # traffic goes against the clock, so the head is where the arc begins
+        angle = math.radians(start - 2)  # traffic runs anticlockwise, so the arrowhead is where the arc begins
         tip = (0.435 * math.cos(angle - 0.62), 0.435 * math.sin(angle - 0.62))
         inner = (0.2 * math.cos(angle), 0.2 * math.sin(angle))
         outer = (0.7 * math.cos(angle), 0.7 * math.sin(angle))
@@ -176,10 +177,20 @@ _SIGNS: dict[str, tuple[Callable[[_Pen], None], Callable[[_Pen], None]]] = {
     "crossing": (_crossing, lambda pen: pen.polygon(_square(0.92), 255)),
 }
 CLASSES = tuple(_SIGNS)
+"""The names of the twelve signs; a label is a place in it."""
 
 
 def face(name: str) -> Tensor:
-    """Return a sign's flat texture, float32 (3, 96, 96) in [0, 1]; grey outside its outline, where nothing is seen.
+    """Return a sign's flat texture; grey outside its outline, where nothing is seen.
+
+    Parameters
+    ----------
+    name : str
+        One of `CLASSES`.
+
+    Returns
+    -------
+    Tensor (3, 96, 96), float32 in [0, 1]
 
     Raises
     ------
@@ -190,7 +201,17 @@ def face(name: str) -> Tensor:
 
 
 def outline(name: str) -> Tensor:
-    """Return how much of each texel belongs to the sign, float32 (1, 96, 96): 1 inside, 0 outside, between on the rim.
+    """Return how much of each texel belongs to the sign.
+
+    Parameters
+    ----------
+    name : str
+        One of `CLASSES`.
+
+    Returns
+    -------
+    Tensor (1, 96, 96), float32 in [0, 1]
+        1 inside, 0 outside, between on the rim.
 
     Raises
     ------
@@ -210,9 +231,12 @@ _TAPE = [
 
 
 def stickers() -> Tensor:
-    """Return where four strips of tape lie on a stop sign, above and below its letters: bool (4, 96, 96), one each.
+    """Return where four strips of tape lie on a stop sign, above and below its letters.
 
-    None touches a letter. ``stickers().any(0)`` is the mask of all four.
+    Returns
+    -------
+    Tensor (4, 96, 96), bool
+        One strip each.
 
     References
     ----------

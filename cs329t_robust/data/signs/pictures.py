@@ -92,10 +92,27 @@ def sign(
     seed: int = 0,
     size: int = 48,
 ) -> Tensor:
-    """Return a clean sign in a chosen pose, before the scene that follows from `seed`: (n, 3, size, size) in [0, 1].
+    """Return a clean sign in a chosen pose, before the scene that follows from `seed`.
 
-    Angles, scale (the `size` of `view`), light and blur are as in `view`; n is the length of the tensors among them,
-    else 1.
+    Parameters
+    ----------
+    name : str
+        One of `CLASSES`.
+    yaw, tilt, roll : float or Tensor (n,), in degrees
+        As in `view`.
+    scale : float or Tensor (n,)
+        The `size` of `view`: the sign's share of the picture.
+    light, blur : float or Tensor (n,)
+        As in `view`.
+    seed : int >= 0
+        Of the scene behind it.
+    size : int >= 16
+        The picture's side in pixels.
+
+    Returns
+    -------
+    Tensor (n, 3, size, size), float32 in [0, 1]
+        n is the length of the tensors among the arguments, else 1.
 
     Raises
     ------

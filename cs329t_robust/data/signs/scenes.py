@@ -1,4 +1,4 @@
-"""What lies behind a sign and in front of the film: sky, trees, houses and road; the camera's blur and grain."""
+"""What a picture holds besides the sign: sky, trees, houses and road behind it, and the camera's blur and grain."""
 
 from typing import NamedTuple
 
@@ -43,6 +43,18 @@ def scenes(n: int, generator: torch.Generator, side: int = 48) -> Scenes:
 
     A sky with clouds; before it in two of three a row of houses, in two of three trees; below them the road. The whole
     is softer than the sign, since the camera looks at that, and lit as the scene is.
+
+    Parameters
+    ----------
+    n : int
+    generator : torch.Generator
+        On the CPU.
+    side : int
+        Of the pictures, in pixels.
+
+    Returns
+    -------
+    Scenes
     """
     clouds, leaves = noise(n, side, (3, 6, 12), generator), noise(n, side, (6, 12, 24, side), generator)
     down = ((torch.arange(side) + 0.5) / side).view(1, 1, side, 1)
