@@ -9,11 +9,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 __all__ = [
+    "adversarial_margin",
     "bounded",
     "cross_entropy",
     "dlr",
     "margin",
-    "past",
     "squared_penalty",
     "targeted_dlr",
     "targeted_margin",
