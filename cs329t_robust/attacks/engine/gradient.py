@@ -52,11 +52,32 @@ def logits_of(model: Model, x: Tensor) -> Tensor:
 
 
 def input_gradient(model: Model, x_adv: Tensor, y: Tensor, loss: Loss, *, check: bool = False) -> tuple[Tensor, Tensor]:
-    """Return (gradient of each image's own loss with respect to its pixels, detached logits).
+    """Return the gradient of each image's own loss with respect to its pixels, and the logits.
 
     One forward pass and one backward pass to the input. The losses are summed, never averaged: each image's
-    gradient is its own, whatever the batch. `check` inspects the logits (it synchronises a GPU), so attacks ask
-    for it in the first step only. Logits of a lower precision than the images' are raised to it before the loss.
+    gradient is its own, whatever the batch. Logits of a lower precision than the images' are raised to it before
+    the loss.
+
+    Parameters
+    ----------
+    model : callable
+        Images (n, c, h, w) in [0, 1] to logits (n, k).
+    x_adv : Tensor (n, c, h, w), float in [0, 1]
+    y : Tensor (n,), integer
+    loss : callable
+        (logits, y) to one value per image, shape (n,).
+    check : bool
+        Inspect logits and losses, which makes the host wait for a GPU: attacks ask for it in the first step only.
+
+    Returns
+    -------
+    Tensor (n, c, h, w), Tensor (n, k)
+        The gradient, and the detached logits.
+
+    Raises
+    ------
+    ValueError
+        With `check`, if the logits or the losses are not what was asked for; always, if the model hides its gradient.
     """
     x_adv = x_adv.detach().requires_grad_()
     logits = logits_of(model, x_adv)

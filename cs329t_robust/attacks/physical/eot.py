@@ -135,9 +135,27 @@ def physical(
 def share_seen_as(
     model: Model, x: Tensor, y: Tensor, *, views: View, samples: int = 64, seed: int = 1_000_000
 ) -> Tensor:
-    """Return, for each scene, the share of random views in which the model says `y`, shape (n,).
+    """Return, for each scene, the share of random views in which the model says `y`.
 
     The views follow from `seed` and the scene's own pixels, so they are none of those that `physical` met on its way.
+
+    Parameters
+    ----------
+    model : callable
+        Images (n, c, h, w) in [0, 1] to logits (n, k). Left as found.
+    x : Tensor (n, c, h, w), float in [0, 1]
+        The scenes.
+    y : Tensor (n,), integer
+    views : callable
+        How a camera may see a scene, such as ``Views(degrees=20)``.
+    samples : int >= 1
+        Views of each scene.
+    seed : int >= 0
+
+    Returns
+    -------
+    Tensor (n,)
+        Shares in [0, 1].
 
     Raises
     ------

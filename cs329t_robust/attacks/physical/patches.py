@@ -89,7 +89,23 @@ def place(
 
 
 def outline(side: int, shape: str) -> Tensor:
-    """Return which pixels (side, side) of a patch are part of it: all of a square, the disc inside it."""
+    """Return which pixels of a patch are part of it: all of a square, or the disc inside it.
+
+    Parameters
+    ----------
+    side : int >= 1
+        In pixels.
+    shape : {"square", "round"}
+
+    Returns
+    -------
+    Tensor (side, side), bool
+
+    Raises
+    ------
+    ValueError
+        If `shape` is neither.
+    """
     _check_shape(shape)
     if shape == "square":
         return torch.ones(side, side, dtype=torch.bool)
@@ -110,6 +126,11 @@ class Placements:
     light : float in [0, 1]
         Brightness between 1 − light and 1 + light.
     shape : {"square", "round"}
+
+    Raises
+    ------
+    ValueError
+        If a setting is outside its range.
     """
 
     size: tuple[float, float] = (40.0, 100.0)
@@ -176,6 +197,10 @@ def train_patch(
         Adam's first learning rate; it falls to zero along half a cosine.
     tv : float >= 0
         Weight of the patch's total variation.
+    targeted : bool
+        Whether `y` holds the labels to reach.
+    loss : callable
+        (logits, y) to one value per picture, shape (n,).
     seed : int
         Backgrounds and poses follow from it.
     progress : callable, optional
