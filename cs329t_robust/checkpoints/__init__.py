@@ -4,7 +4,6 @@ from .dense import train_dense
 from .digits import train_mnist
 from .generalization import gain, measure, measured, shipped, subset, summary, trained
 from .glasses_and_patch import (
-    GLASSES,
     HELD_OUT,
     Worn,
     as_row,
@@ -16,12 +15,12 @@ from .glasses_and_patch import (
     save,
     shipped_glasses,
     shipped_patch,
+    shipped_targets,
     wear,
 )
 from .signs import train_signs
 
 __all__ = [
-    "GLASSES",
     "HELD_OUT",
     "Worn",
     "as_row",
@@ -37,6 +36,7 @@ __all__ = [
     "shipped",
     "shipped_glasses",
     "shipped_patch",
+    "shipped_targets",
     "subset",
     "summary",
     "train_dense",
