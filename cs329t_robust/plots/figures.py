@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ..evaluation.accuracy import Curve
+from ..runtime.extras import needed_by
 
 COLOURS = {"clean": "#0072B2", "adversarial": "#D55E00", "certified": "#009E73", "second": "#CC79A7"}
 COLOURS |= {"noise": "#666666"}
@@ -33,7 +34,8 @@ def show(fig: Figure, alt: str) -> None:
     The picture is a PNG (which nbval does not compare) whose plain text and metadata carry `alt`. JupyterLab gives
     a picture no alternative text of its own, so `alt` is also written under it, folded.
     """
-    from IPython.display import display
+    with needed_by("plots.show"):
+        from IPython.display import display
 
     if not alt.strip():
         raise ValueError(f"alt: expected a sentence that says what the figure shows, got {alt!r}")
