@@ -10,12 +10,16 @@ PYTHON ?=
 ARGS ?=
 # Processes that run tests side by side; auto is one for each core. Each computes with one thread.
 JOBS ?= auto
+# Where the first set-up gets PyTorch from, if not from PyPI, such as an index of its builds without CUDA. Kept in .venv
+# for later set-ups; `make clean` forgets it.
+TORCH_INDEX ?= $(shell cat .venv/.torch-index 2>/dev/null)
 # JupyterLab refuses to start for root, which is who one is in most containers; it listens on loopback, with its token.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 BIN := .venv/bin
 SETUP := .venv/.set-up
 TRUSTED := .venv/.trusted
+REST := .venv/.rest.lock
 BENCH := bench/.venv
 NBGRADER := tests/nbgrader/.venv
 WEBSITE := website/.venv
@@ -92,6 +96,16 @@ clean:  ## remove .venv and caches; lessons, data and answers stay
 
 setup: $(SETUP)  ## create .venv and install the locked packages
 
+# Another index has other files than the lock has hashes of, so the versions alone are the lock's for these two. All else
+# comes with its hashes, but for the packages that only PyTorch with CUDA needs; the lock names every dependency.
+define torch-from-index
+$(BIN)/python -m pip install --no-deps --index-url '$(TORCH_INDEX)' \
+		$$(sed -nE 's/^((torch|torchvision)==[^ ]+).*/\1/p' requirements.lock)
+@echo '$(TORCH_INDEX)' > .venv/.torch-index
+@awk '/^[a-z0-9]/ { kept = !/^(torch|torchvision|triton|(nvidia|cuda)-[a-z0-9-]+)==/ } kept' requirements.lock > $(REST)
+$(BIN)/python -m pip install --no-deps --require-hashes -r $(REST)
+endef
+
 # The stamp is written last, so an interrupted set-up is taken up again.
 $(SETUP): requirements.lock pyproject.toml
 	@python="$(PYTHON)"; \
@@ -109,14 +123,15 @@ $(SETUP): requirements.lock pyproject.toml
 	fi; \
 	rm -f $(SETUP); \
 	if ! $(BIN)/python -c 'import pip' >/dev/null 2>&1; then \
-		echo "Setting up .venv with $$("$$python" --version) (about 3 minutes and 6 GB, once)"; \
+		size="$(if $(TORCH_INDEX),PyTorch from $(TORCH_INDEX),about 3 minutes and 6 GB)"; \
+		echo "Setting up .venv with $$("$$python" --version) ($$size, once)"; \
 		if ! "$$python" -m venv --clear .venv; then \
 			echo "make: $$python cannot make a virtual environment; on Debian and Ubuntu: sudo apt install python3-venv" >&2; \
 			exit 1; \
 		fi; \
 	fi
-	$(BIN)/python -m pip install --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	$(if $(TORCH_INDEX),$(torch-from-index),$(BIN)/python -m pip install --require-hashes -r requirements.lock)
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .  # the lock holds its extras' packages
 	$(BIN)/python -m ipykernel install --sys-prefix --name cs329t-robust --display-name "CS 329T Robustness" >/dev/null
 	@mkdir -p $(LABCONFIG)
 	@echo '{"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": true}}' > $(LABCONFIG)/page_config.json

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from cs329t_robust.data import datasets
 from cs329t_robust.evaluation.accuracy import predict
 from cs329t_robust.models.networks import CHECKPOINTS, SmallCNN, cifar_resnet, load, mnist_classifier
+from cs329t_robust.runtime import DataError
 
 from . import timing
 from .bars import Bar, bars
@@ -100,7 +101,7 @@ def load_models(names: list[str], robust_weights: Path) -> dict[str, nn.Module]:
     for name in names:
         try:
             models[name] = made[name]()
-        except FileNotFoundError as error:
+        except (DataError, FileNotFoundError) as error:
             print(f"the {name} model is left out: {error}", file=sys.stderr)
     return models
 

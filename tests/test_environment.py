@@ -69,11 +69,12 @@ def drift(texts):
         problems.append(f"environment: python {pythons} against {project['requires-python']}")
     if environment["name"] != project["name"]:
         problems.append(f"environment: name {environment['name']} against {project['name']}")
-    if pips[-1] != "-e .[test]" or any(line.startswith(("-", ".", "/")) for line in pips[:-1]):
-        problems.append(f"environment: expected pins and then -e .[test], got {pips}")
+    if pips[-1] != "-e .[lessons,test]" or any(line.startswith(("-", ".", "/")) for line in pips[:-1]):
+        problems.append(f"environment: expected pins and then -e .[lessons,test], got {pips}")
 
     pinned = {canonicalize_name(name): version for name, _, version in (line.partition("==") for line in pips[:-1])}
-    direct = {canonicalize_name(Requirement(line).name) for line in project["dependencies"] + extras["test"]}
+    needs = project["dependencies"] + extras["lessons"] + extras["test"]
+    direct = {canonicalize_name(Requirement(line).name) for line in needs}
     problems += [f"environment: {name} is pinned but not required" for name in sorted(pinned.keys() - direct)]
     for name in sorted(direct):
         if pinned.get(name) is None or pinned[name] != for_python(entries, name, python or "3.12"):
@@ -94,7 +95,7 @@ def test_the_lock_serves_every_direct_dependency_on_every_supported_python(texts
     assert len(entries) > 100
     project = tomllib.loads(texts["pyproject.toml"])["project"]
     for python in ("3.11", "3.12", "3.13", "3.14"):
-        for line in project["dependencies"]:
+        for line in chain(project["dependencies"], *project["optional-dependencies"].values()):
             assert for_python(entries, canonicalize_name(Requirement(line).name), python), (python, line)
 
 
@@ -115,7 +116,7 @@ MUTATIONS = {
     "a pin too many": ("environment.yml", "      - -e", "      - flask==3.0\n      - -e", "flask is pinned but not"),
     "a python too old": ("environment.yml", "python=3.12", "python=3.10", "environment: python"),
     "another name": ("environment.yml", "name: cs329t-robust", "name: robust", "environment: name"),
-    "another path": ("environment.yml", "-e .[test]", "-e ./src", "expected pins and then"),
+    "another path": ("environment.yml", "-e .[lessons,test]", "-e ./src", "expected pins and then"),
     "a lock file in pip": (
         "environment.yml",
         "      - -e .",

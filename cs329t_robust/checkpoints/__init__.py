@@ -3,11 +3,10 @@
 from .dense import train_dense
 from .digits import train_mnist
 from .generalization import gain, measured, shipped, summary, trained
-from .glasses_and_patch import GLASSES, HELD_OUT, class_number, shipped_glasses, shipped_patch
+from .glasses_and_patch import HELD_OUT, class_number, shipped_glasses, shipped_patch, shipped_targets
 from .signs import train_signs
 
 __all__ = [
-    "GLASSES",
     "HELD_OUT",
     "class_number",
     "gain",
@@ -15,6 +14,7 @@ __all__ = [
     "shipped",
     "shipped_glasses",
     "shipped_patch",
+    "shipped_targets",
     "summary",
     "train_dense",
     "train_mnist",

@@ -18,11 +18,11 @@ from ..contract.inputs import check_count
 from ..data import datasets
 from ..evaluation.accuracy import accuracy, robust_accuracy
 from ..models.networks import SmallCNN
+from ..runtime import data_folder
 from ..theory import Estimate, mean_of
 from ..threat import Linf, Spatial
 from ..training.fit import fit
 
-SHIPPED = Path(__file__).resolve().parent.parent.parent / "data" / "generalization.json"
 EPS = 0.1
 STEPS, BATCH = 400, 128  # weight updates for small sets; large ones are gone through twice
 CLIMB = 3  # gradient steps of the inner maximum in training
@@ -134,8 +134,8 @@ def measure(
                 yield rows
 
 
-def shipped(path: Path = SHIPPED) -> list[dict]:
-    """Return the rows that the repository ships.
+def shipped(path: Path | None = None) -> list[dict]:
+    """Return the rows of the table at `path`; without one, of that which data/ ships.
 
     Parameters
     ----------
@@ -146,7 +146,14 @@ def shipped(path: Path = SHIPPED) -> list[dict]:
     -------
     list of dict
         With the columns method, n, seed, and clean and robust accuracy on training and test digits.
+
+    Raises
+    ------
+    DataError
+        If data/ has no such table; the message says how to get it or to make it again.
     """
+    command = "cs329t generalization --json FILE"
+    path = path or data_folder.shipped("generalization.json", command, first="cs329t data --get mnist")
     return json.loads(path.read_text("utf-8"))
 
 

@@ -1,8 +1,10 @@
 """Make the physical attacks that data/physical ships: a table of targets reached by glasses, and a printable patch."""
 
+import json
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,13 +17,9 @@ from ..attacks.physical.patches import Placements, train_patch
 from ..attacks.physical.views import Views
 from ..data.datasets import photo, photos
 from ..models.networks import imagenet_classes, imagenet_classifier
+from ..runtime.data_folder import shipped
 from ..threat import Linf, Masked
 
-PHYSICAL = Path(__file__).resolve().parent.parent.parent / "data" / "physical"
-PATCH = PHYSICAL / "patch.png"
-GLASSES = PHYSICAL / "glasses.json"
-"""The file of what the painted glasses reached, target by target, written by `cs329t glasses`."""
-MOVING = PHYSICAL / "glasses_moving.png"  # the portrait in glasses that work in any pose of the head
 TRAINING = ("cat", "cameraman", "rocket", "astronaut", "portrait")  # photographs that the patch is trained on
 HELD_OUT = ("coffee", "motorcycle", "admiral")
 """The photographs that the patch is measured on: no training saw them."""
@@ -162,12 +160,10 @@ def shipped_patch() -> tuple[Tensor, int]:
 
     Raises
     ------
-    FileNotFoundError
+    DataError
         If it is missing; the message names the command that makes it.
     """
-    if not PATCH.is_file():
-        raise FileNotFoundError(f"{PATCH}: no such patch. It is made by `cs329t patch --out {PATCH}`")
-    pixels, card = _opened(PATCH)
+    pixels, card = _opened(shipped("physical/patch.png", "cs329t patch --out FILE"))
     return pixels, class_number(card["target"])
 
 
@@ -180,13 +176,28 @@ def shipped_glasses() -> Tensor:
 
     Raises
     ------
-    FileNotFoundError
+    DataError
         If it is missing; the message names the command that makes it.
     """
-    if not MOVING.is_file():
-        command = f"cs329t glasses --target hummingbird --poses --out {MOVING}"
-        raise FileNotFoundError(f"{MOVING}: no such picture. It is made by `{command}`")
-    return _opened(MOVING)[0][None]
+    command = "cs329t glasses --target hummingbird --poses --out FILE"
+    return _opened(shipped("physical/glasses_moving.png", command))[0][None]
+
+
+def shipped_targets() -> list[dict[str, Any]]:
+    """Return the rows of the table of glasses that data/ ships, one for each target.
+
+    Returns
+    -------
+    list of dict
+        As `as_row` writes them: the target, and how often the glasses are seen as it.
+
+    Raises
+    ------
+    DataError
+        If it is missing; the message names a command that makes one (data/README.md has the whole one).
+    """
+    path = shipped("physical/glasses.json", "cs329t glasses --target zebra --by-lot 28 --json FILE")
+    return json.loads(path.read_text("utf-8"))
 
 
 def _opened(path: Path) -> tuple[Tensor, dict[str, str]]:

@@ -12,7 +12,7 @@ from ..contract.inputs import Loss, Model
 from ..data.datasets import mnist
 from ..evaluation.accuracy import accuracy, predict, robust_accuracy
 from ..losses import cross_entropy, margin, squared_penalty
-from ..models.networks import CHECKPOINTS, SmallCNN, load, mnist_classifier
+from ..models.networks import mnist_classifier
 from ..threat import L2, Linf
 from .ledger import Finding, mean, median, share
 
@@ -151,7 +151,7 @@ def tutorial() -> Finding:
 def climbs_higher() -> Finding:
     """Attack the PGD-trained digits with FGSM, PGD-100, and PGD-100 with restarts."""
     x, y = mnist("test", 500)
-    model = load(SmallCNN(seed=0), CHECKPOINTS / "mnist_pgd.safetensors")
+    model = mnist_classifier("pgd")
     attacks = (
         fgsm,
         partial(pgd, steps=100, drop_adversarial=True),

@@ -1,6 +1,5 @@
 """Measure what lesson 03 claims of things: glasses, tape and patches, in views they never met and beside their controls."""
 
-import json
 from dataclasses import replace
 from functools import cache
 
@@ -60,7 +59,7 @@ def glasses() -> Finding:
     pictures, targets = painted()
     p, guess = probabilities(pictures).max(1)
     hits = guess == targets
-    rows = json.loads(glasses_and_patch.GLASSES.read_text("utf-8"))
+    rows = glasses_and_patch.shipped_targets()
     return share(
         hits.sum(), LOTS, "targets by lot that are reached", setting=f"{PORTRAIT}; any colours, 60 steps, 10 of 1,000 classes",
         holds=hits.sum() >= 0.9 * LOTS,

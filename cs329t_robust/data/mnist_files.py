@@ -13,13 +13,10 @@ from math import prod
 from pathlib import Path
 from typing import NamedTuple
 
-SHIPPED = Path(__file__).resolve().parent.parent.parent / "data"
+from ..runtime.data_folder import DataError, root
+
 DOWNLOADABLE = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "cifar10": "CIFAR10"}
 _PATIENCE = 30.0  # seconds without an answer before a download gives up
-
-
-class DataError(Exception):
-    """A data file is missing or damaged: the message names it, what was expected, what came, the repair."""
 
 
 class Verdict(NamedTuple):
@@ -60,34 +57,9 @@ MNIST_FILES = {
 }
 
 
-def root(inside: str) -> Path:
-    """Return the data folder that holds `inside`: ``$CS329T_DATA``, else the repository's own.
-
-    Where neither holds it, the folder that it would be downloaded to.
-
-    Raises
-    ------
-    DataError
-        If ``$CS329T_DATA`` names no folder, or there is neither it nor a repository.
-    """
-    given = os.environ.get("CS329T_DATA", "").strip()
-    own = Path(given).expanduser() if given else None
-    if own and not own.is_dir():
-        raise DataError(f"CS329T_DATA: expected a folder, got {given!r}, which is none; create it or unset CS329T_DATA")
-    places = [place for place in (own, SHIPPED) if place and place.is_dir()]
-    if not places:
-        raise DataError(
-            f"{inside}: no data folder\n"
-            "  expected: the repository's data/ folder beside the package, or a folder named by CS329T_DATA\n"
-            "  got:      neither (was the package installed without the repository?)\n"
-            "  repair:   mkdir my-data; export CS329T_DATA=$PWD/my-data; cs329t data --get mnist"
-        )
-    return next((place for place in places if (place / inside).exists()), places[0])
-
-
 def mnist_path(name: str) -> Path:
     """Return where a file of MNIST lies, or should."""
-    return root(f"mnist/{name}") / "mnist" / name
+    return root(f"mnist/{name}", "cs329t data --get mnist") / "mnist" / name
 
 
 def read_idx(path: Path, idx: Idx) -> bytes:
@@ -198,7 +170,7 @@ def get(name: str) -> Path:
     if name == "mnist":
         repair()
         return mnist_path(next(iter(MNIST_FILES))).parent
-    folder = root(DOWNLOADABLE[name])
+    folder = root(DOWNLOADABLE[name], f"cs329t data --get {name}")
     _download(DOWNLOADABLE[name], folder)
     return folder
 

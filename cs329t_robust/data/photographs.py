@@ -11,7 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .mnist_files import DataError, Verdict
+from ..runtime.data_folder import DataError
+from ..runtime.extras import MissingExtra, missing
+from .mnist_files import Verdict
 
 SIDE = 224
 
@@ -135,6 +137,8 @@ def photo(name: str) -> Tensor:
         If there is no such photograph.
     DataError
         If the package that carries it lacks the file or holds a different one.
+    MissingExtra
+        If that package is not installed.
     """
     if name not in PHOTOS:
         raise ValueError(f"photo: expected one of {', '.join(PHOTOS)}, got {name!r}")
@@ -182,7 +186,7 @@ def verify_photos() -> list[Verdict]:
         try:
             path = _checked(about)
             verdicts.append(Verdict(str(path), True, f"{path.stat().st_size:,} bytes, from {about.package}"))
-        except DataError as error:
+        except (DataError, MissingExtra) as error:
             verdicts.append(Verdict(about.file, False, str(error)))
     return verdicts
 
@@ -203,10 +207,12 @@ def _checked(about: Photo) -> Path:
     """Return the photograph's path. Read from disk: scikit-image's own loader may go to the network."""
     module, _, inner = about.file.partition("/")
     spec = find_spec(module)
-    path = Path(spec.submodule_search_locations[0]) / inner if spec and spec.submodule_search_locations else None
+    if spec is None or not spec.submodule_search_locations:
+        raise missing("a photograph", module)
+    path = Path(spec.submodule_search_locations[0]) / inner
     fix = f"repair:   `cs329t doctor` gives the command that re-installs {about.package}"
-    if path is None or not path.is_file():
-        raise DataError(f"{path or about.file} is missing\n  expected: a photograph in the package\n  {fix}")
+    if not path.is_file():
+        raise DataError(f"{path} is missing\n  expected: a photograph in the package\n  {fix}")
     came = hashlib.sha256(path.read_bytes()).hexdigest()
     if came != about.sha256:
         raise DataError(f"{path} is damaged\n  expected: SHA-256 {about.sha256}\n  got:      {came}\n  {fix}")

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from ..contract.borrowing import borrowed
 from ..contract.inputs import Model, check_count, check_inputs, check_logits, check_number
 from ..evaluation.accuracy import predict
+from ..runtime.extras import needed_by
 from ..runtime.randomness import ImageRandom, normal_like
 from ..threat import Threat
 
@@ -114,7 +115,8 @@ def integrated_gradients(
     ----------
     Sundararajan, Taly & Yan 2017, "Axiomatic attribution for deep networks", arXiv:1703.01365, section 3.
     """
-    from captum.attr import IntegratedGradients
+    with needed_by("integrated_gradients"):
+        from captum.attr import IntegratedGradients
 
     x, y = _checked(model, x, y)
     check_count("steps", steps, 1)

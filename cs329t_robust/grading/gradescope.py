@@ -29,7 +29,7 @@ if ! "$PYTHON" -m venv "$SOURCE/../venv"; then
 fi
 "$SOURCE/../venv/bin/pip" install --no-cache-dir --index-url https://download.pytorch.org/whl/cpu \\
     -c "$SOURCE/constraints.txt" torch torchvision
-"$SOURCE/../venv/bin/pip" install --no-cache-dir -c "$SOURCE/constraints.txt" -e "$SOURCE"
+"$SOURCE/../venv/bin/pip" install --no-cache-dir -c "$SOURCE/constraints.txt" -e "${SOURCE}[lessons]"
 """
 
 RUN = """\

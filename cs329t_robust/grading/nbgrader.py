@@ -3,14 +3,16 @@
 import secrets
 from pathlib import Path
 
-import nbformat
-from nbformat import NotebookNode
-
 from .. import checks
 from ..lessons import build
 from ..lessons.source import BEGIN, read_source
+from ..runtime.extras import needed_by
 from .assignment import Assignment, AssignmentError
 from .judge import hidden_seed
+
+with needed_by("cs329t_robust.grading.nbgrader"):
+    import nbformat
+    from nbformat import NotebookNode
 
 # A cell of its own: nbgrader gives 0 points for any text on stderr, which a student's progress bar would write, and
 # takes the last value as the points. The check that students see stays as it is, before it, and is not graded.

@@ -7,14 +7,16 @@ from collections.abc import Iterator
 from hashlib import sha1
 from pathlib import Path
 
-import nbformat
-from jupyter_client import AsyncKernelManager
-from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
-from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
-from nbformat import NotebookNode
-
+from ..runtime.extras import needed_by
 from .source import BEGIN, END, LessonError, lesson_number, read_source
+
+with needed_by("cs329t_robust.lessons"):
+    import nbformat
+    from jupyter_client import AsyncKernelManager
+    from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+    from nbformat import NotebookNode
 
 __all__ = ["HOME", "LessonError", "build", "check", "execute", "render", "sources"]
 
@@ -149,7 +151,8 @@ class _ThisInterpreter(KernelSpecManager):
     """Start kernels with the Python that is running, whatever kernels are registered on the machine."""
 
     def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
-        from ipykernel.kernelspec import get_kernel_dict
+        with needed_by("cs329t_robust.lessons"):
+            from ipykernel.kernelspec import get_kernel_dict
 
         return KernelSpec(resource_dir="", **get_kernel_dict(extra_arguments=["--log-level=ERROR"]))
 

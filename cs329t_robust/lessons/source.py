@@ -7,11 +7,13 @@ from hashlib import sha1
 from pathlib import Path
 from typing import Any
 
-from jupytext.myst import MystMetadataParsingError, myst_to_notebook
-from nbformat import NotebookNode, ValidationError
-from nbformat.v4 import new_code_cell
-
+from ..runtime.extras import needed_by
 from . import repository
+
+with needed_by("cs329t_robust.lessons"):
+    from jupytext.myst import MystMetadataParsingError, myst_to_notebook
+    from nbformat import NotebookNode, ValidationError
+    from nbformat.v4 import new_code_cell
 
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 ROLES = {"answer": "code", "check": "code", "discussion": "markdown"}
@@ -27,7 +29,7 @@ if importlib.util.find_spec("cs329t_robust") is None:
         raise ModuleNotFoundError("cs329t_robust: write its repository's address between the quotes of `workbook`")
     print("Installing the workbook; this takes some minutes.")
     subprocess.run(["git", "clone", "--depth", "1", workbook, "cs329t-robust"], check=True)
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "-e", "./cs329t-robust"], check=True)
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "-e", "./cs329t-robust[lessons]"], check=True)
     sys.path.insert(0, "cs329t-robust")  # what was installed in place is found by itself only after a restart"""
 
 

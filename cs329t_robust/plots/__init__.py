@@ -1,20 +1,23 @@
 """Every still picture of the lessons: functions that take finished results and return a matplotlib Figure."""
 
-from .figures import (
-    COLOURS,
-    attributions,
-    curves,
-    grid,
-    images,
-    keyword,
-    percent,
-    predictions,
-    probabilities,
-    show,
-    triptych,
-    verdict,
-)
-from .landscapes import Slice, distances, lines, plane, shares
+from ..runtime.extras import needed_by
+
+with needed_by("cs329t_robust.plots"):
+    from .figures import (
+        COLOURS,
+        attributions,
+        curves,
+        grid,
+        images,
+        keyword,
+        percent,
+        predictions,
+        probabilities,
+        show,
+        triptych,
+        verdict,
+    )
+    from .landscapes import Slice, distances, lines, plane, shares
 
 __all__ = [
     "COLOURS",

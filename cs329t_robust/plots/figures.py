@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ..evaluation.accuracy import Curve
+from ..runtime.extras import needed_by
 
 COLOURS = {
     "clean": "#0072B2",
@@ -50,7 +51,8 @@ def show(fig: Figure, alt: str) -> None:
     ValueError
         If `alt` is empty.
     """
-    from IPython.display import display
+    with needed_by("plots.show"):
+        from IPython.display import display
 
     if not alt.strip():
         raise ValueError(f"alt: expected a sentence that says what the figure shows, got {alt!r}")

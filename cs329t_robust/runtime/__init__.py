@@ -1,21 +1,26 @@
-"""Where and how the workbook computes: device and threads, progress, random numbers."""
+"""Where and how the workbook computes: device and threads, progress, random numbers, data/ and the extras."""
 
-from .hardware import check_writable, describe, device, keep_memory, set_threads, usable
-from .progress_bar import bar, rows, section, tick
-from .randomness import ImageRandom, normal_like, uniform_like
+from .. import lazily
 
-__all__ = [
-    "ImageRandom",
-    "bar",
-    "check_writable",
-    "describe",
-    "device",
-    "keep_memory",
-    "normal_like",
-    "rows",
-    "section",
-    "set_threads",
-    "tick",
-    "uniform_like",
-    "usable",
-]
+__getattr__, __dir__, __all__ = lazily(
+    __name__,
+    {
+        "DataError": "data_folder",
+        "ImageRandom": "randomness",
+        "MissingExtra": "extras",
+        "bar": "progress_bar",
+        "check_writable": "hardware",
+        "describe": "hardware",
+        "device": "hardware",
+        "keep_memory": "hardware",
+        "needed_by": "extras",
+        "normal_like": "randomness",
+        "rows": "progress_bar",
+        "section": "progress_bar",
+        "set_threads": "hardware",
+        "shipped": "data_folder",
+        "tick": "progress_bar",
+        "uniform_like": "randomness",
+        "usable": "hardware",
+    },
+)

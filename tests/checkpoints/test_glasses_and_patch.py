@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from pathlib import Path
 
 import pytest
 import torch
@@ -11,15 +10,14 @@ from cs329t_robust.attacks.physical.accessories import glasses
 from cs329t_robust.checkpoints import glasses_and_patch
 from cs329t_robust.cli import main
 from cs329t_robust.data.datasets import photo
+from cs329t_robust.runtime.data_folder import SHIPPED
 
-README = Path(glasses_and_patch.PHYSICAL.parent / "README.md").read_text("utf-8")
+README = (SHIPPED / "README.md").read_text("utf-8")
 
 
-@pytest.mark.parametrize(
-    "path", [glasses_and_patch.PATCH, glasses_and_patch.GLASSES, glasses_and_patch.MOVING], ids=lambda path: path.name
-)
-def test_files_are_those_of_the_readme(path):
-    assert hashlib.sha256(path.read_bytes()).hexdigest() in README
+@pytest.mark.parametrize("name", ["patch.png", "glasses.json", "glasses_moving.png"])
+def test_files_are_those_of_the_readme(name):
+    assert hashlib.sha256((SHIPPED / "physical" / name).read_bytes()).hexdigest() in README
 
 
 def test_the_shipped_patch_is_taken_for_its_target_on_photographs_it_never_met():
@@ -49,7 +47,7 @@ def test_the_shipped_glasses_work_in_poses_they_never_met():
 
 
 def test_the_shipped_table_is_whole():
-    rows = json.loads(glasses_and_patch.GLASSES.read_text("utf-8"))
+    rows = glasses_and_patch.shipped_targets()
     assert len(rows) >= 12
     assert len({row["target"] for row in rows}) == len(rows)
     assert all(row["reached"] == (row["seen_as"] == row["target"]) for row in rows)
@@ -113,13 +111,10 @@ def test_the_glasses_command_writes_picture_and_rows(quick, tmp_path, capsys):
 
 
 def test_the_patch_command_writes_a_patch_that_names_its_target(quick, tmp_path, capsys, monkeypatch):
-    path = tmp_path / "patch.png"
+    path = tmp_path / "physical" / "patch.png"
     assert main.main(["patch", "--target", "zebra", "--steps", "2", "--out", str(path)]) == 0
     assert "of 96 held-out placements" in capsys.readouterr().out
-    monkeypatch.setattr(glasses_and_patch, "PATCH", path)
+    monkeypatch.setenv("CS329T_DATA", str(tmp_path))
     patch, target = glasses_and_patch.shipped_patch()
     assert patch.shape == (3, 64, 64)
     assert target == glasses_and_patch.class_number("zebra")
-    monkeypatch.setattr(glasses_and_patch, "PATCH", tmp_path / "none.png")
-    with pytest.raises(FileNotFoundError, match="cs329t patch --out"):
-        glasses_and_patch.shipped_patch()

@@ -11,8 +11,9 @@ import pytest
 from jupyter_client.kernelspec import KernelSpecManager
 from nbformat.sign import NotebookNotary
 
-from cs329t_robust.cli import doctor
-from cs329t_robust.data import mnist_files, photographs
+from cs329t_robust.cli import doctor, requirements
+from cs329t_robust.data import photographs
+from cs329t_robust.runtime import data_folder
 
 
 @pytest.fixture
@@ -96,11 +97,25 @@ def test_local_and_pre_release_versions_count(monkeypatch):
     assert doctor.package("torch").ok
 
 
+def test_the_fix_is_one_that_works_where_the_package_lies(tmp_path, monkeypatch):
+    monkeypatch.setattr(doctor, "REPOSITORY", tmp_path)
+    monkeypatch.setattr(doctor, "version", lambda name: "0.0.1")
+    assert doctor.package("torch").fix == f"{doctor.PIP} --upgrade 'torch>=2.11'"
+    assert doctor.package("nbval").fix == f"{doctor.PIP} 'cs329t-robust[lessons]'"
+    assert doctor.other_packages().fix == f"{doctor.PIP} --upgrade 'numpy>=2.0'"
+    (tmp_path / "pyproject.toml").touch()
+    assert doctor.package("torch").fix.endswith("--require-hashes -r requirements.lock")
+    (tmp_path / ".venv").mkdir()
+    (tmp_path / ".venv" / ".torch-index").touch()  # what the Makefile leaves
+    assert doctor.package("torch").fix == "rm -f .venv/.set-up && make setup"
+    assert ".venv/.torch-index" in (Path(__file__).parents[2] / "Makefile").read_text("utf-8")
+
+
 def test_the_package_itself_is_not_installed(monkeypatch):
     def missing(name):
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr(doctor, "requires", missing)
+    monkeypatch.setattr(requirements, "requires", missing)
     finding = next(finding for finding in doctor.examine() if finding.name == "torch")
     assert_fails(finding, "cs329t-robust is not installed", "pip install --no-deps")
 
@@ -123,7 +138,7 @@ def test_damaged_mnist(tmp_path, monkeypatch):
     monkeypatch.setenv("CS329T_DATA", str(tmp_path))
     assert_fails(doctor.mnist(), f"{tmp_path}/mnist/train-labels-idx1-ubyte.gz is damaged", "cs329t data --repair")
     monkeypatch.delenv("CS329T_DATA")
-    monkeypatch.setattr(mnist_files, "SHIPPED", tmp_path)
+    monkeypatch.setattr(data_folder, "SHIPPED", tmp_path)
     assert_fails(doctor.mnist(), "t10k-images-idx3-ubyte.gz is missing", "cs329t data --repair")
 
 

@@ -10,9 +10,10 @@ import torchvision
 
 from cs329t_robust.data import datasets, mnist_files
 from cs329t_robust.data.datasets import DataError
+from cs329t_robust.runtime import data_folder
 
 LABELS = "t10k-labels-idx1-ubyte.gz"
-ORIGINAL = mnist_files.SHIPPED / "mnist"
+ORIGINAL = data_folder.SHIPPED / "mnist"
 
 
 @pytest.fixture
@@ -77,7 +78,7 @@ def test_missing_file_and_folder_in_its_place(own):
 
 
 def test_without_a_repository_the_error_says_what_to_set(tmp_path, monkeypatch):
-    monkeypatch.setattr(mnist_files, "SHIPPED", tmp_path / "site-packages" / "data")
+    monkeypatch.setattr(data_folder, "SHIPPED", tmp_path / "site-packages" / "data")
     monkeypatch.delenv("CS329T_DATA", raising=False)
     with pytest.raises(DataError, match=r"CS329T_DATA(.|\n)*installed without the repository"):
         datasets.mnist("test")
@@ -105,7 +106,7 @@ def downloader(content):
 
 def damaged(own, monkeypatch):
     """Damage one file and remove another, where no other copy can serve."""
-    monkeypatch.setattr(mnist_files, "SHIPPED", own / "nowhere")
+    monkeypatch.setattr(data_folder, "SHIPPED", own / "nowhere")
     path = own / "mnist" / LABELS
     path.write_bytes(b"damaged")
     (own / "mnist" / "t10k-images-idx3-ubyte.gz").unlink()
@@ -178,7 +179,7 @@ def test_get_offline_is_a_data_error(tmp_path, monkeypatch, no_network):
 
 @pytest.mark.parametrize("name", mnist_files.MNIST_FILES)
 def test_the_data_readme_states_each_files_hashes_and_sizes(name):
-    readme = (mnist_files.SHIPPED / "README.md").read_text(encoding="utf-8")
+    readme = (data_folder.SHIPPED / "README.md").read_text(encoding="utf-8")
     idx, packed = mnist_files.MNIST_FILES[name], (ORIGINAL / name).read_bytes()
     assert f"| {name} | {len(packed):,} | `{hashlib.sha256(packed).hexdigest()}` |" in readme
     assert f"| {name.removesuffix('.gz')} | {idx.size:,} | `{idx.sha256}` |" in readme

@@ -76,7 +76,7 @@ def test_where_it_is_missing_it_clones_and_installs(tmp_path, monkeypatch, nothi
     clone, install = nothing_installed
     assert clone[:4] == ["git", "clone", "--depth", "1"]
     assert (tmp_path / "cs329t-robust" / "cs329t_robust" / "__init__.py").is_file()
-    assert install == [sys.executable, "-m", "pip", "install", "--quiet", "-e", "./cs329t-robust"]
+    assert install == [sys.executable, "-m", "pip", "install", "--quiet", "-e", "./cs329t-robust[lessons]"]
     assert sys.path[0] == "cs329t-robust"
 
 

@@ -100,7 +100,7 @@ def test_loading(tmp_path):
         with pytest.raises(ValueError, match=rf"{name}.safetensors: expected weights of SmallCNN, got a file that"):
             networks.load(networks.SmallCNN(), tmp_path / f"{name}.safetensors")
     for missing in [tmp_path / "none.safetensors", tmp_path]:
-        with pytest.raises(FileNotFoundError, match=r"no such checkpoint.*make checkpoints"):
+        with pytest.raises(FileNotFoundError, match=r"no such checkpoint.*cs329t train mnist"):
             networks.load(networks.SmallCNN(), missing)
 
 

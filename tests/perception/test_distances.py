@@ -10,7 +10,7 @@ from scipy.stats import wasserstein_distance
 from skimage.metrics import structural_similarity
 from torch import nn
 
-from cs329t_robust.data.mnist_files import DataError
+from cs329t_robust.data import DataError
 from cs329t_robust.models import networks
 from cs329t_robust.perception.distances import (
     feature_maps,

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...runtime.extras import missing
+
 FACE = 96
 """The side of a sign's flat texture, in texels."""
 _FINE = 4 * FACE
@@ -64,7 +66,7 @@ def _font() -> str:
     """Return the path of the font that matplotlib carries; matplotlib itself is not imported."""
     spec = find_spec("matplotlib")
     if spec is None or not spec.submodule_search_locations:
-        raise FileNotFoundError("matplotlib: expected it to be installed, since it carries the signs' font")
+        raise missing("the lettering of the road signs", "matplotlib")
     return str(Path(spec.submodule_search_locations[0]) / "mpl-data" / "fonts" / "ttf" / "DejaVuSans-Bold.ttf")
 
 

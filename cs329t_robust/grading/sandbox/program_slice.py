@@ -7,6 +7,8 @@ import symtable
 from dataclasses import dataclass, field
 from typing import Any
 
+from ...runtime.extras import needed_by
+
 IMPORTS = (ast.Import, ast.ImportFrom)
 
 
@@ -68,7 +70,8 @@ def _parse(source: str, name: str) -> ast.Module:
     try:
         return ast.parse(source, name)
     except SyntaxError:
-        from IPython.core.inputtransformer2 import TransformerManager
+        with needed_by("a cell with magics or shell lines"):
+            from IPython.core.inputtransformer2 import TransformerManager
 
         try:
             transformed = TransformerManager().transform_cell(source)
