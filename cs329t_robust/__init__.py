@@ -86,7 +86,7 @@ if TYPE_CHECKING:
     from .attacks.physical.patches import place, train_patch
     from .attacks.physical.views import Views
     from .evaluation.accuracy import accuracy, robust_accuracy, robustness_curve
-    from .runtime.hardware import device, set_threads
+    from .runtime.device_and_threads import device, set_threads
     from .threat import L0, L1, L2, Linf, Masked, Spatial
 _HOME = {
     "L0": "threat",

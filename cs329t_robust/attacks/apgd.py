@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from ..contract.borrowing import borrowed
-from ..contract.inputs import Loss, Model, check_count, check_inputs, check_number
+from ..contract.input_validation import Loss, Model, check_count, check_inputs, check_number
+from ..contract.model_state import borrowed
 from ..losses import cross_entropy, targeted_dlr
 from ..threat import Threat
 from .apgd_algorithm import maximise

@@ -9,8 +9,8 @@ from math import ceil
 import torch
 from torch import Tensor
 
-from ..contract.borrowing import borrowed, reduced
-from ..contract.inputs import Model, check_count, check_finite
+from ..contract.input_validation import Model, check_count, check_finite
+from ..contract.model_state import borrowed, reduced
 from ..runtime.progress_bar import section
 from ..runtime.randomness import ImageRandom
 from ..threat import L0, L1, Threat, radii, rowwise

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..contract.inputs import Model, check_finite
+from ..contract.input_validation import Model, check_finite
 from ..threat import Threat, rowwise
 from .engine.shrinking import Batch, Found, first_rows
 from .engine.success import confirmed

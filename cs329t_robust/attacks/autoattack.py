@@ -6,8 +6,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from ..contract.borrowing import borrowed, full_precision
-from ..contract.inputs import Model, check_count, check_finite, check_inputs, check_logits
+from ..contract.input_validation import Model, check_count, check_finite, check_inputs, check_logits
+from ..contract.model_state import borrowed, full_precision
 from ..losses import unsaturated
 from ..runtime.progress_bar import section
 from ..threat import L1, L2, Linf, Masked, Threat

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..contract.borrowing import borrowed, full_precision
-from ..contract.inputs import Model, check_count, check_finite, check_inputs, check_number
+from ..contract.input_validation import Model, check_count, check_finite, check_inputs, check_number
+from ..contract.model_state import borrowed, full_precision
 from ..threat import rowwise, unit
 from ..threat.projections import onto_hyperplane
 from .engine.batches import batched

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..contract.borrowing import borrowed, full_precision
-from ..contract.inputs import Model, check_count, check_finite, check_inputs
+from ..contract.input_validation import Model, check_count, check_finite, check_inputs
+from ..contract.model_state import borrowed, full_precision
 from ..losses import targeted_margin
 from ..runtime.randomness import ImageRandom
 from ..threat import L1, L2, Linf, Threat, rowwise

@@ -2,8 +2,8 @@
 
 from torch import Tensor
 
-from ..contract.borrowing import borrowed
-from ..contract.inputs import Loss, Model, check_finite, check_inputs
+from ..contract.input_validation import Loss, Model, check_finite, check_inputs
+from ..contract.model_state import borrowed
 from ..losses import cross_entropy
 from ..threat import Threat
 from .engine.batches import batched

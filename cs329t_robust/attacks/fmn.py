@@ -5,8 +5,8 @@ import math
 import torch
 from torch import Tensor
 
-from ..contract.borrowing import borrowed, full_precision
-from ..contract.inputs import Model, check_count, check_finite, check_inputs, check_number
+from ..contract.input_validation import Model, check_count, check_finite, check_inputs, check_number
+from ..contract.model_state import borrowed, full_precision
 from ..losses import cross_entropy, margin
 from ..threat import rowwise, unit
 from .deepfool import to_nearest_boundary

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from ..contract.inputs import Model
+from ..contract.input_validation import Model
 from ..losses import adversarial_margin
 from ..threat import L0, L1, L2, Ball, Linf, rowwise
 from .engine.gradient import logits_of

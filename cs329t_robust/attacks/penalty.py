@@ -6,8 +6,8 @@ from numbers import Real
 import torch
 from torch import Tensor
 
-from ..contract.borrowing import borrowed, full_precision
-from ..contract.inputs import Loss, Model, check_count, check_finite, check_inputs, check_number
+from ..contract.input_validation import Loss, Model, check_count, check_finite, check_inputs, check_number
+from ..contract.model_state import borrowed, full_precision
 from ..losses import adversarial_margin, squared_penalty
 from ..runtime.progress_bar import section
 from ..threat import L2, rowwise

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..contract.borrowing import borrowed, full_precision
-from ..contract.inputs import (
+from ..contract.input_validation import (
     Loss,
     Model,
     check_count,
@@ -16,6 +15,7 @@ from ..contract.inputs import (
     check_losses,
     check_number,
 )
+from ..contract.model_state import borrowed, full_precision
 from ..losses import cross_entropy
 from ..runtime.progress_bar import section
 from ..runtime.randomness import ImageRandom

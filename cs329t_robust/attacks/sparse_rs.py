@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..contract.borrowing import borrowed
-from ..contract.inputs import Model, check_count, check_finite, check_inputs, check_number
+from ..contract.input_validation import Model, check_count, check_finite, check_inputs, check_number
+from ..contract.model_state import borrowed
 from ..runtime.randomness import ImageRandom
 from ..threat import L0, Masked, Threat, allowed_places, radii
 from .engine.batches import batched

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from ..contract.borrowing import borrowed, full_precision
-from ..contract.inputs import Loss, Model, check_count, check_finite, check_inputs, check_logits, check_losses
+from ..contract.input_validation import Loss, Model, check_count, check_finite, check_inputs, check_logits, check_losses
+from ..contract.model_state import borrowed, full_precision
 from ..losses import cross_entropy
 from ..runtime.randomness import ImageRandom
 from ..threat import Spatial, rowwise, warp

@@ -6,8 +6,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from ..contract.borrowing import borrowed
-from ..contract.inputs import Model, check_count, check_finite, check_inputs, check_number
+from ..contract.input_validation import Model, check_count, check_finite, check_inputs, check_number
+from ..contract.model_state import borrowed
 from ..runtime.randomness import ImageRandom
 from ..threat import L1, L2, Linf, Masked, Threat, allowed_places, per_image, rowwise
 from .engine.batches import batched

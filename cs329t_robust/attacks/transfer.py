@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from ..contract.borrowing import borrowed, full_precision
-from ..contract.inputs import Model, check_finite, check_inputs
+from ..contract.input_validation import Model, check_finite, check_inputs
+from ..contract.model_state import borrowed, full_precision
 from ..threat import Threat, rowwise
 from .engine.batches import batched
 from .engine.queries import query

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..attacks import autoattack
-from ..contract.inputs import check_count
+from ..contract.input_validation import check_count
 from ..data.datasets import mnist
 from ..evaluation.accuracy import accuracy, check_member, predict, robust_accuracy, wilson
 from ..models.networks import SmallCNN, load, mnist_classifier

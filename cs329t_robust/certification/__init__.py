@@ -10,7 +10,7 @@ from .attack_bound import attacked
 from .exact import Exact, exact
 from .interval import interval, worst_logits
 from .linear import linear
-from .smoothing import (
+from .randomized_smoothing import (
     ABSTAIN,
     Certificate,
     Soft,

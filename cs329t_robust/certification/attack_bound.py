@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 
 from ..attacks import pgd
-from ..contract.borrowing import borrowed
-from ..contract.inputs import Model
+from ..contract.input_validation import Model
+from ..contract.model_state import borrowed
 from ..losses import margin
 from ..threat import Threat, rowwise
 

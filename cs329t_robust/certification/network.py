@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ..contract.inputs import check_images, check_labels
+from ..contract.input_validation import check_images, check_labels
 from ..models.networks import Normalize
 from ..threat import Linf, Threat, per_image
 

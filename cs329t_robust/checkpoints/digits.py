@@ -14,7 +14,7 @@ from ..attacks import apgd, autoattack, pgd, square
 from ..data import datasets
 from ..evaluation.accuracy import accuracy, robust_accuracy
 from ..models.networks import SmallCNN
-from ..runtime.hardware import device, set_threads
+from ..runtime.device_and_threads import device, set_threads
 from ..threat import Linf, Threat
 from ..training.distributed import first, joined
 from ..training.fit import fit

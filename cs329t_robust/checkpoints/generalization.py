@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ..attacks import pgd, spatial
-from ..contract.inputs import check_count
+from ..contract.input_validation import check_count
 from ..data import datasets
 from ..evaluation.accuracy import accuracy, robust_accuracy
 from ..models.networks import SmallCNN

@@ -13,7 +13,7 @@ from ..attacks import pgd
 from ..data.signs import CLASSES, signs
 from ..evaluation.accuracy import accuracy, robust_accuracy
 from ..models.networks import CHECKPOINTS, SignCNN
-from ..runtime.hardware import device, set_threads
+from ..runtime.device_and_threads import device, set_threads
 from ..threat import Linf
 from ..training.fit import fit
 

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .grammar import agreeing, count
+from .message_wording import agreeing, count
 
 TOLERANCE = 2e-5
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from .agreement import WrongType, agree, checked, constant_factor, frozen
-from .exceptions import explain_exception
+from .exception_messages import explain_exception
 from .mistakes import Function, Known, Mistake, Parts
 from .report import Outcome, Report
 from .side_effects import SideEffects, observed

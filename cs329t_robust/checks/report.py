@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from html import escape
 
-from .grammar import count
+from .message_wording import count
 
 _COLOURS = {"done": "#009E73", "partly": "#E69F00", "wrong": "#D55E00", "open": "#7f7f7f"}
 _SIGNS = {"done": "✓", "partly": "◐", "wrong": "✗", "open": "○"}

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from .agreement import TOLERANCE, agree
 from .exercise import Run
-from .grammar import part
+from .message_wording import part
 
 SHAPES = ((6, 1, 5, 5), (1, 3, 4, 4))  # a batch of grey images, and a single colour image
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ..attacks import pgd
-from ..contract.inputs import Model
+from ..contract.input_validation import Model
 from ..data.datasets import mnist
 from ..evaluation.accuracy import robust_accuracy
 from ..models.networks import mnist_classifier

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..attacks import cw, deepfool, fgsm, fmn, penalty, pgd
 from ..attacks.engine.gradient import input_gradient
-from ..contract.inputs import Loss, Model
+from ..contract.input_validation import Loss, Model
 from ..data.datasets import mnist
 from ..evaluation.accuracy import accuracy, predict, robust_accuracy
 from ..losses import cross_entropy, margin, squared_penalty

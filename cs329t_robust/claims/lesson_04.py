@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ..attacks import sparse_rs
-from ..contract.inputs import Model
+from ..contract.input_validation import Model
 from ..evaluation.accuracy import predict
 from ..models.networks import mnist_classifier
 from ..perception.distances import l0, l2

@@ -7,10 +7,10 @@ from torch import Tensor
 
 from .. import certification
 from ..attacks import apgd, autoattack, pgd, square, transfer
-from ..certification import smoothing
-from ..contract.inputs import Model
+from ..certification import randomized_smoothing
+from ..contract.input_validation import Model
 from ..data.datasets import mnist
-from ..evaluation import sanity
+from ..evaluation import sanity_checks
 from ..evaluation.accuracy import Accuracy, robust_accuracy
 from ..losses import margin
 from ..models.networks import mnist_classifier, small_dense
@@ -87,8 +87,10 @@ def alarms() -> Finding:
     """Ask for warning signs on the masked network and on three honest measurements."""
     x, y = mnist("test", 60)
     honest = [("standard", Linf(0.1)), ("pgd", Linf(0.3)), ("standard", L2(1.0))]
-    false = [f for name, threat in honest for f in sanity.suspicions(shipped(name), x, y, threat=threat, attack=WHITE)]
-    true = sanity.suspicions(shipped("masked"), x, y, threat=THREAT, attack=WHITE)
+    false = [
+        f for name, threat in honest for f in sanity_checks.suspicions(shipped(name), x, y, threat=threat, attack=WHITE)
+    ]
+    true = sanity_checks.suspicions(shipped("masked"), x, y, threat=THREAT, attack=WHITE)
     names = ", ".join(finding.name for finding in true)
     return share(
         len(true), 8, "signs that show on the masked network",
@@ -151,15 +153,15 @@ def below() -> Finding:
     """Attack the smoothed classifier at half its certified radius and at the whole of it."""
     net, sigma = shipped("gaussian"), 0.3
     x, y = mnist("test", 50)
-    certificate = smoothing.certify(net, x, sigma=sigma, n=1000)
+    certificate = randomized_smoothing.certify(net, x, sigma=sigma, n=1000)
     held = (certificate.prediction == y) & (certificate.radius > 0)
-    soft = smoothing.Soft(net, sigma=sigma, copies=4)
+    soft = randomized_smoothing.Soft(net, sigma=sigma, copies=4)
     radius = certificate.radius.float()[held]
     x_adv = pgd(soft, x[held], y[held], threat=L2(0.99 * radius), steps=10)
-    answer = smoothing.smoothed_predict(net, x_adv, sigma=sigma, n=1000)
-    turned = (answer != y[held]) & (answer != smoothing.ABSTAIN)
+    answer = randomized_smoothing.smoothed_predict(net, x_adv, sigma=sigma, n=1000)
+    turned = (answer != y[held]) & (answer != randomized_smoothing.ABSTAIN)
     return share(
         turned.sum(), int(held.sum()), "certified digits turned by an attack within their radius",
         setting=f"the shipped network trained with noise, σ = {sigma}, 1,000 copies, alpha 0.001; PGD-10 on 4 copies",
-        holds=not bool(turned.any()), note=f"{int((answer == smoothing.ABSTAIN).sum())} made to abstain",
+        holds=not bool(turned.any()), note=f"{int((answer == randomized_smoothing.ABSTAIN).sum())} made to abstain",
     )  # fmt: skip

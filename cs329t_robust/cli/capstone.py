@@ -31,7 +31,7 @@ def run_score(arguments: argparse.Namespace) -> int:
     from ..capstone.leaderboard import add, images_id
     from ..capstone.tracks import Refused, Score
     from ..grading.sandbox.launcher import strongest
-    from ..runtime.hardware import set_threads
+    from ..runtime.device_and_threads import set_threads
     from .grading import PROMISES
 
     set_threads()

@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _measured(chosen: tuple) -> list:
     from ..claims import ledger, ledger_page
-    from ..runtime.hardware import set_threads
+    from ..runtime.device_and_threads import set_threads
     from ..runtime.progress_bar import rows
 
     set_threads()

@@ -104,11 +104,11 @@ def other_packages() -> Finding:
 
 def device() -> Finding:
     """Say which device is computed on, and why."""
-    from ..runtime import hardware
+    from ..runtime import device_and_threads
 
     fix = "unset CS329T_DEVICE, or: export CS329T_DEVICE=cpu"
     try:
-        chosen, reason = hardware.describe()
+        chosen, reason = device_and_threads.describe()
     except ValueError as error:
         return Finding("device", False, str(error), fix)
     return Finding("device", True, f"{chosen} ({reason})", fix)
@@ -116,11 +116,11 @@ def device() -> Finding:
 
 def threads() -> Finding:
     """Say how many CPU threads torch uses."""
-    from ..runtime import hardware
+    from ..runtime import device_and_threads
 
     fix = "unset CS329T_THREADS, or: export CS329T_THREADS=1"
     try:
-        count = hardware.set_threads()
+        count = device_and_threads.set_threads()
     except ValueError as error:
         return Finding("threads", False, str(error), fix)
     return Finding("threads", True, f"{count} of {os.cpu_count()} CPU cores (CS329T_THREADS changes it)", fix)

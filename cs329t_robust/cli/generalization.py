@@ -18,7 +18,7 @@ def _run(arguments: argparse.Namespace) -> int:
     import json
 
     from ..checkpoints import generalization
-    from ..runtime.hardware import set_threads
+    from ..runtime.device_and_threads import set_threads
 
     set_threads()
     sizes, path = arguments.sizes or generalization.SIZES, arguments.json

@@ -37,9 +37,9 @@ def _glasses(arguments: argparse.Namespace) -> int:
     import torch
 
     from ..checkpoints import glasses_and_patch
-    from ..contract.inputs import check_count
+    from ..contract.input_validation import check_count
     from ..models.networks import imagenet_classifier
-    from ..runtime.hardware import check_writable, set_threads
+    from ..runtime.device_and_threads import check_writable, set_threads
 
     set_threads()
     check_writable("--json", arguments.json)
@@ -76,7 +76,7 @@ def _glasses(arguments: argparse.Namespace) -> int:
 def _patch(arguments: argparse.Namespace) -> int:
     from ..checkpoints import glasses_and_patch
     from ..models.networks import imagenet_classes
-    from ..runtime.hardware import set_threads
+    from ..runtime.device_and_threads import set_threads
 
     set_threads()
     target = glasses_and_patch.class_number(arguments.target)

@@ -169,7 +169,7 @@ def _train(arguments: argparse.Namespace) -> int:
             raise ValueError("signs: expected no --method, --eps or --measure; they belong to mnist")
         card = train_signs(**settings, progress=sys.stderr.isatty())
     elif arguments.dataset == "dense":
-        from ..checkpoints.dense import train_dense
+        from ..checkpoints.small_dense import train_dense
 
         if arguments.measure:
             raise ValueError("dense: expected no --measure; it belongs to mnist")
@@ -210,7 +210,7 @@ def _status(arguments: argparse.Namespace) -> int:
 
 def _update(arguments: argparse.Namespace) -> int:
     from ..lessons import build
-    from ..lessons.update import update
+    from ..lessons.merge_release import update
 
     results = update(arguments.release, arguments.lessons or build.HOME)
     print("\n".join(map(str, results)))
@@ -244,7 +244,7 @@ def _grade(arguments: argparse.Namespace) -> int:
 def _bench(arguments: argparse.Namespace) -> int:
     import json
 
-    from ..runtime.hardware import check_writable, device, set_threads, usable
+    from ..runtime.device_and_threads import check_writable, device, set_threads, usable
     from .bench import bench
 
     set_threads()

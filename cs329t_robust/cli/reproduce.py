@@ -37,10 +37,10 @@ def run(arguments: argparse.Namespace) -> int:
             os.environ[name] = str(value)
     import torch
 
-    from ..contract.inputs import check_count
+    from ..contract.input_validation import check_count
     from ..features import ilyas
     from ..features.ilyas_settings import SETTINGS
-    from ..runtime.hardware import device, set_threads
+    from ..runtime.device_and_threads import device, set_threads
 
     threads, where = set_threads(), device()
     check_count("--seeds", arguments.seeds, 1)

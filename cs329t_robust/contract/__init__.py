@@ -1,7 +1,6 @@
 """What every function that takes a model promises: bad input is refused in clear words, the model is left as found."""
 
-from .borrowing import borrowed, full_precision, reduced
-from .inputs import (
+from .input_validation import (
     NO_THREAT,
     check_count,
     check_finite,
@@ -17,6 +16,7 @@ from .inputs import (
     fitting,
     module_of,
 )
+from .model_state import borrowed, full_precision, reduced
 
 __all__ = [
     "NO_THREAT",

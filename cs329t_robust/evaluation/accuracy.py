@@ -9,8 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..contract.borrowing import borrowed, full_precision
-from ..contract.inputs import (
+from ..contract.input_validation import (
     Model,
     check_count,
     check_function,
@@ -21,6 +20,7 @@ from ..contract.inputs import (
     check_model,
     fitting,
 )
+from ..contract.model_state import borrowed, full_precision
 from ..runtime.progress_bar import bar, section
 from ..threat import Ball, Linf, Masked, Threat
 

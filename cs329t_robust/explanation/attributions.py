@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..contract.borrowing import borrowed
-from ..contract.inputs import Model, check_count, check_inputs, check_logits, check_number
+from ..contract.input_validation import Model, check_count, check_inputs, check_logits, check_number
+from ..contract.model_state import borrowed
 from ..evaluation.accuracy import predict
 from ..runtime.extras import needed_by
 from ..runtime.randomness import ImageRandom, normal_like

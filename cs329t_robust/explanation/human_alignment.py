@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ..attacks import pgd
-from ..contract.inputs import Model, check_images, check_labels
+from ..contract.input_validation import Model, check_images, check_labels
 from ..data.datasets import mnist
 from ..evaluation.accuracy import Accuracy, accuracy, robust_accuracy
 from ..models.networks import mnist_classifier

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from ..attacks import pgd
 from ..attacks.engine.batches import images_at_once
-from ..contract.borrowing import borrowed
-from ..contract.inputs import Model, check_count, check_finite, check_images, check_inputs, check_model
+from ..contract.input_validation import Model, check_count, check_finite, check_images, check_inputs, check_model
+from ..contract.model_state import borrowed
 from ..evaluation.accuracy import predict
 from ..threat import Threat, rowwise
 

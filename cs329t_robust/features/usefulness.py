@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from ..attacks import pgd
-from ..contract.borrowing import borrowed
-from ..contract.inputs import check_images, check_labels
+from ..contract.input_validation import check_images, check_labels
+from ..contract.model_state import borrowed
 from ..evaluation.accuracy import Accuracy
 from ..threat import Threat
 

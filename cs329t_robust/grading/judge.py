@@ -18,7 +18,7 @@ from traceback import format_exc
 import torch
 
 from .. import __version__, checks
-from ..checks.exceptions import explain_exception
+from ..checks.exception_messages import explain_exception
 from ..checks.report import Report
 from ..lessons.student_answers import Answer, Handed, Pristine
 from .sandbox.launcher import Launcher, SandboxError

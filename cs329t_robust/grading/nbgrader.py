@@ -5,7 +5,7 @@ from pathlib import Path
 
 from .. import checks
 from ..lessons import build
-from ..lessons.source import BEGIN, read_source
+from ..lessons.markdown_source import BEGIN, read_source
 from ..runtime.extras import needed_by
 from .assignment import Assignment, AssignmentError
 from .judge import hidden_seed

@@ -8,7 +8,7 @@ from hashlib import sha1
 from pathlib import Path
 
 from ..runtime.extras import needed_by
-from .source import BEGIN, END, LessonError, lesson_number, read_source
+from .markdown_source import BEGIN, END, LessonError, lesson_number, read_source
 
 with needed_by("cs329t_robust.lessons"):
     import nbformat

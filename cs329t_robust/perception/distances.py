@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..contract.borrowing import borrowed
-from ..contract.inputs import Model, check_images
+from ..contract.input_validation import Model, check_images
+from ..contract.model_state import borrowed
 from ..runtime.data_folder import DataError
 from ..runtime.extras import needed_by
 from ..threat import L0, L1, L2, Linf

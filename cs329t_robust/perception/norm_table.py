@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..attacks import fmn, pgd
-from ..contract.inputs import Model, check_count
+from ..contract.input_validation import Model, check_count
 from ..data.datasets import mnist
 from ..evaluation.accuracy import predict, wilson
 from ..threat import Linf

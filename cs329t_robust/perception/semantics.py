@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..contract.inputs import Model, check_count, check_images, check_labels
+from ..contract.input_validation import Model, check_count, check_images, check_labels
 from ..data.datasets import mnist
 from ..evaluation.accuracy import predict
 from ..threat import warp

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from ..contract.inputs import check_count
+from ..contract.input_validation import check_count
 
 TRIALS = 18
 """Trials of a staircase, unless it is told otherwise."""

@@ -3,6 +3,7 @@
 from ..runtime.extras import needed_by
 
 with needed_by("cs329t_robust.plots"):
+    from .curves_and_planes import Slice, distances, lines, plane, shares
     from .figures import (
         COLOURS,
         attributions,
@@ -17,7 +18,6 @@ with needed_by("cs329t_robust.plots"):
         triptych,
         verdict,
     )
-    from .landscapes import Slice, distances, lines, plane, shares
 
 __all__ = [
     "COLOURS",

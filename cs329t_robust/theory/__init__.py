@@ -1,7 +1,7 @@
 """The lecture's two theorems as models to run: robust learning needs more examples, and it may cost accuracy."""
 
 from .bernoulli import BernoulliModel
-from .estimates import Estimate, fit_exponent, mean_of, share_of
+from .confidence_intervals import Estimate, fit_exponent, mean_of, share_of
 from .gaussian import GaussianModel
 from .tradeoff import StrongWeak, adversarial_training
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..contract.inputs import check_count
-from .estimates import Estimate, check_number, check_weights, normal_cdf, share_of, smallest
+from ..contract.input_validation import check_count
+from .confidence_intervals import Estimate, check_number, check_weights, normal_cdf, share_of, smallest
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..contract.inputs import check_count
-from .estimates import Estimate, check_number, check_weights, mean_of, normal_cdf, smallest
+from ..contract.input_validation import check_count
+from .confidence_intervals import Estimate, check_number, check_weights, mean_of, normal_cdf, smallest
 
 AT_ONCE = 1 << 22  # numbers drawn at a time
 

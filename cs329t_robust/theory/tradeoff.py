@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..contract.inputs import check_count
-from .estimates import check_number, check_weights, normal_cdf
+from ..contract.input_validation import check_count
+from .confidence_intervals import check_number, check_weights, normal_cdf
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ..contract.borrowing import borrowed
-from ..contract.inputs import check_count, check_images, check_labels, check_logits, check_model, check_number
+from ..contract.input_validation import check_count, check_images, check_labels, check_logits, check_model, check_number
+from ..contract.model_state import borrowed
 from ..losses import cross_entropy
 from ..runtime.randomness import ImageRandom
 from ..threat import Ball, Masked, Threat

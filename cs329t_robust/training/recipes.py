@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from ..attacks import fgsm, pgd
 from ..attacks.engine.gradient import input_gradient
 from ..certification import worst_logits
-from ..contract.borrowing import borrowed
+from ..contract.model_state import borrowed
 from ..losses import cross_entropy
 from ..runtime.randomness import ImageRandom, normal_like, uniform_like
 from ..threat import L2, Linf, Threat, per_image

@@ -6,7 +6,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from ..contract.inputs import Model, check_count, check_images, check_labels
+from ..contract.input_validation import Model, check_count, check_images, check_labels
 from ..evaluation.accuracy import predict
 from .epsilon_explorer_html import Packer, page, strip
 from .ladders import ATTACKS, NORMS, Ladder, climb

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ..attacks import fgsm, pgd
-from ..contract.inputs import Model
+from ..contract.input_validation import Model
 from ..evaluation.accuracy import predict
 from ..runtime.randomness import ImageRandom, normal_like, uniform_like
 from ..threat import L2, Ball, Linf

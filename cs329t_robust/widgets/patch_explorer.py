@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..attacks.physical.patches import outline, place
-from ..contract.inputs import Model, check_count, check_images
+from ..contract.input_validation import Model, check_count, check_images
 from ..evaluation.accuracy import predict
 
 NOTE = "Drag the patch, or use the arrow keys. It snaps to the places whose predictions were computed."

@@ -25,7 +25,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ..contract.inputs import check_count
+from ..contract.input_validation import check_count
 from ..perception.staircase import TRIALS, Observer, Staircase, Threshold
 from .seeing_game_pictures import Changes
 

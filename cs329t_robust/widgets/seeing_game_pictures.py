@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..contract.inputs import check_images
+from ..contract.input_validation import check_images
 
 NORMS = ("Linf", "L2", "L1", "L0")
 SMALL = 10_000  # values; larger pictures are stored with coarser changes, as the explorer's are

@@ -5,7 +5,7 @@ import json
 from importlib.resources import files
 
 from ..theory import StrongWeak
-from ..theory.estimates import check_number
+from ..theory.confidence_intervals import check_number
 
 SLIDERS = (
     {"name": "eps", "label": "ε, adversary's reach", "low": 0, "high": 0.99, "step": 0.01},

@@ -25,7 +25,7 @@ from cs329t_robust import (
     square,
 )
 from cs329t_robust.attacks.engine import gradient
-from cs329t_robust.contract.borrowing import full_precision, reduced
+from cs329t_robust.contract.model_state import full_precision, reduced
 from cs329t_robust.data import datasets
 from cs329t_robust.evaluation.accuracy import predict
 from cs329t_robust.models import networks

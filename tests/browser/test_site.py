@@ -16,7 +16,7 @@ from playwright.sync_api import expect
 import cs329t_robust
 from cs329t_robust import checks, losses
 from cs329t_robust.lessons import build
-from cs329t_robust.lessons.source import read_source, solution_regions
+from cs329t_robust.lessons.markdown_source import read_source, solution_regions
 from website import build as builder
 from website.links import broken
 from website.reference import ROOMS, entries

@@ -14,7 +14,7 @@ from cs329t_robust.grading import assignment
 from cs329t_robust.grading.assignment import Assignment, AssignmentError, read, whole_course
 from cs329t_robust.grading.release import release
 from cs329t_robust.lessons import build
-from cs329t_robust.lessons.source import solution_regions
+from cs329t_robust.lessons.markdown_source import solution_regions
 
 WORKED = "00.1"  # solved together in the lesson, with one mistake shown on purpose
 

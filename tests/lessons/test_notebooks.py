@@ -10,7 +10,7 @@ import pytest
 
 from cs329t_robust import checks
 from cs329t_robust.lessons import build
-from cs329t_robust.lessons.source import read_source, solution_regions
+from cs329t_robust.lessons.markdown_source import read_source, solution_regions
 
 SOURCES = sorted((build.HOME / "source").glob("*.md"))
 NOTEBOOKS = [folder / f"{s.stem}.ipynb" for s in SOURCES for folder in (build.HOME, build.HOME / "solutions")]

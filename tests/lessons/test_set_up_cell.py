@@ -8,7 +8,7 @@ import pytest
 from lesson_examples import cell, write
 
 from cs329t_robust.lessons import build, repository
-from cs329t_robust.lessons.source import read_source
+from cs329t_robust.lessons.markdown_source import read_source
 
 USES = cell("import cs329t_robust")
 

@@ -10,8 +10,8 @@ from answered_notebooks import RIGHT, answer_cell, code, notebook, save
 from cs329t_robust.cli import main
 from cs329t_robust.lessons import build
 from cs329t_robust.lessons.cells import NotebookError
+from cs329t_robust.lessons.merge_release import GIVEN_ID, update
 from cs329t_robust.lessons.student_progress import progress
-from cs329t_robust.lessons.update import GIVEN_ID, update
 
 NAME = "02_attacks_as_optimization.ipynb"
 

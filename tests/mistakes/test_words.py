@@ -3,7 +3,7 @@
 import torch
 
 from cs329t_robust import checks
-from cs329t_robust.checks.grammar import agreeing, count, part, plural
+from cs329t_robust.checks.message_wording import agreeing, count, part, plural
 
 EXERCISES = checks.exercises()
 

@@ -16,7 +16,7 @@ from cs329t_robust.theory import (
     mean_of,
     share_of,
 )
-from cs329t_robust.theory.estimates import smallest
+from cs329t_robust.theory.confidence_intervals import smallest
 
 
 def draws(seed=0):

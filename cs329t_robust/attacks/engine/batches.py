@@ -8,7 +8,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from ...contract.inputs import NO_THREAT, Model, check_flag, check_function, check_inputs, fitting
+from ...contract.input_validation import NO_THREAT, Model, check_flag, check_function, check_inputs, fitting
 from ...runtime.progress_bar import bar, section
 from ...threat import Threat
 

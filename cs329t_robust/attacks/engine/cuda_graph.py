@@ -13,7 +13,7 @@ from threading import Lock
 import torch
 from torch import Tensor
 
-from ...contract.inputs import Model
+from ...contract.input_validation import Model
 from .gradient import Marked
 from .shrinking import LOOK
 

@@ -6,8 +6,8 @@ from weakref import WeakValueDictionary
 import torch
 from torch import Tensor
 
-from ...contract.borrowing import reduced
-from ...contract.inputs import Loss, Model, check_logits, check_losses
+from ...contract.input_validation import Loss, Model, check_logits, check_losses
+from ...contract.model_state import reduced
 from .first_layer import first_layer
 
 NO_GRADIENT = (

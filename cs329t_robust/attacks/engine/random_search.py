@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ...contract.inputs import Model
+from ...contract.input_validation import Model
 from ...runtime.randomness import ImageRandom
 from ...threat import rowwise
 from .cuda_graph import Answer

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from ...contract.inputs import Loss, Model, check_logits
+from ...contract.input_validation import Loss, Model, check_logits
 from ...runtime.progress_bar import tick
 from ...threat import rowwise
 from .cuda_graph import Answer, Repeated

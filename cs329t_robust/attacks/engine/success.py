@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from ...contract.borrowing import full_precision, reduced
-from ...contract.inputs import Model, check_logits
+from ...contract.input_validation import Model, check_logits
+from ...contract.model_state import full_precision, reduced
 from ...losses import bounded, margin
 
 CLEAR = 32  # by how many roundings of the two logits a boundary must be crossed, so that another batch cannot undo it

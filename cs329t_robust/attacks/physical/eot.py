@@ -6,8 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ...contract.borrowing import borrowed, full_precision
-from ...contract.inputs import (
+from ...contract.input_validation import (
     Loss,
     Model,
     check_count,
@@ -18,6 +17,7 @@ from ...contract.inputs import (
     check_losses,
     check_number,
 )
+from ...contract.model_state import borrowed, full_precision
 from ...losses import cross_entropy
 from ...runtime.randomness import ImageRandom
 from ...threat import Linf, Masked, Threat, radii, rowwise

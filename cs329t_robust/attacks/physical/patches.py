@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ...contract.borrowing import borrowed
-from ...contract.inputs import (
+from ...contract.input_validation import (
     Loss,
     Model,
     check_count,
@@ -23,6 +22,7 @@ from ...contract.inputs import (
     check_losses,
     check_number,
 )
+from ...contract.model_state import borrowed
 from ...losses import cross_entropy
 from ...threat import sampling_grid, turn_back
 from ..engine.gradient import gradient_of, logits_of

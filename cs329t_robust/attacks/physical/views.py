@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ...contract.inputs import check_number
+from ...contract.input_validation import check_number
 from ...threat import sampling_grid, turn_back
 
 NUMBERS = 8  # random numbers that a view gets for each image

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from ..exercise import Exercise, Mistake, Probe, Run
-from ..grammar import part
+from ..message_wording import part
 from ..shared_probes import alone, generator, images, in_image, matches
 
 SHAPES = ((6, 1, 5, 7), (1, 3, 6, 4))

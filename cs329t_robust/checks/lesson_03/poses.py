@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from ...threat import warp
 from ..exercise import Exercise, Mistake, Probe, Run
-from ..grammar import part
+from ..message_wording import part
 from ..shared_probes import alone, classifier, generator, images, labels, losses
 
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from ..exercise import Exercise, Mistake, Probe, Run
-from ..grammar import part
+from ..message_wording import part
 from ..shared_probes import alone, generator, images, matches
 
 SHAPES = ((5, 1, 4, 6), (2, 3, 5, 4))

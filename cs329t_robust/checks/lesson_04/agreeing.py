@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from ..exercise import Exercise, Mistake, Probe, Run
-from ..grammar import agreeing, count, part
+from ..message_wording import agreeing, count, part
 from ..shared_probes import generator
 
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from ..exercise import Exercise, Mistake, Probe, Run
-from ..grammar import part
+from ..message_wording import part
 from ..shared_probes import alone, generator
 
 SHAPES = ((5, 1, 6, 5), (2, 3, 5, 7))

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from ..agreement import TOLERANCE
 from ..exercise import Exercise, Mistake, Probe, Run
-from ..grammar import part
+from ..message_wording import part
 from ..shared_probes import SHAPES, alone, generator, images, matches, per_image
 
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from ..exercise import Exercise, Mistake, Probe, Run
-from ..grammar import count
+from ..message_wording import count
 from ..shared_probes import alone, generator, images, in_image, matches
 
 SHAPES = ((6, 1, 5, 5), (3, 3, 4, 4))

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ..exercise import Exercise, Mistake, Probe, Run
-from ..grammar import count
+from ..message_wording import count
 from ..shared_probes import generator
 
 ANSWERED = ("clean", "noise", "fgsm", "pgd", "square", "unbounded")

@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..exercise import Exercise, Mistake, Probe, Run
-from ..grammar import part
+from ..message_wording import part
 from ..shared_probes import alone, generator, matches
 
 

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from ..agreement import agree
 from ..exercise import Exercise, Mistake, Parts, Probe, Run
-from ..grammar import part
+from ..message_wording import part
 from ..shared_probes import generator, matches
 
 

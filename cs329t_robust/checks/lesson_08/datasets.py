@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..exercise import Exercise, Mistake, Parts, Probe, Run
-from ..grammar import part
 from ..lesson_02.projections import project_l2, project_linf
+from ..message_wording import part
 from ..shared_probes import (
     SHAPES,
     alone,

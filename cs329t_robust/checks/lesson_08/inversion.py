@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ..exercise import Exercise, Mistake, Parts, Probe, Run
-from ..grammar import part
+from ..message_wording import part
 from ..shared_probes import SHAPES, alone, follows, generator, images, in_image, matches, per_image
 
 Loss = Callable[[Tensor, Tensor], Tensor]

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..exercise import Exercise, Mistake, Parts, Probe, Run
-from ..grammar import part
+from ..message_wording import part
 from ..shared_probes import SHAPES, alone, classifier, follows, gradient_of, images, labels, matches
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ...contract.inputs import check_images
+from ...contract.input_validation import check_images
 
 Each = float | Tensor  # one number for all pictures, or a tensor (n,) with one for each
 AWAY = 5.0  # the camera's distance in halves of the sign's side: what makes the near edge of a turned sign larger

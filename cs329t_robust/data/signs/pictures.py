@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ...contract.inputs import check_count, check_number
+from ...contract.input_validation import check_count, check_number
 from .camera import STEEPEST, Each, view
 from .faces import CLASSES, FACE, face, outline
 from .scenes import noise, scenes

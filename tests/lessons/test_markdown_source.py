@@ -6,7 +6,7 @@ import pytest
 from lesson_examples import DISCUSSION, EXERCISE, cell, write
 
 from cs329t_robust.lessons import build
-from cs329t_robust.lessons import source as lesson_source
+from cs329t_robust.lessons import markdown_source as lesson_source
 from cs329t_robust.lessons.build import LessonError
 
 

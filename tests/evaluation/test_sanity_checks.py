@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from cs329t_robust import L0, L2, Linf, Masked, fgsm, pgd
-from cs329t_robust.evaluation import sanity
-from cs329t_robust.evaluation.sanity import Finding, suspicions
+from cs329t_robust.evaluation import sanity_checks
+from cs329t_robust.evaluation.sanity_checks import Finding, suspicions
 from cs329t_robust.models import networks
 
 PGD = partial(pgd, steps=20, drop_adversarial=True)
@@ -123,21 +123,21 @@ def test_random_answers_and_train_mode(first, untouched):
 )
 def test_a_radius_out_of_scale(threat, says, digits):
     _, x, _ = digits
-    assert sanity._scale(threat, x).says.startswith(says)
+    assert sanity_checks._scale(threat, x).says.startswith(says)
 
 
 @pytest.mark.parametrize("threat", [Linf(0.3), Linf(2 / 255), Linf(0.0), L2(3.0), L0(20)], ids=str)
 def test_a_usual_radius(threat, digits):
     _, x, _ = digits
-    assert sanity._scale(threat, x) is None
+    assert sanity_checks._scale(threat, x) is None
 
 
 def test_noise_stays_in_the_threat_at_its_full_size(digits):
     model, x, y = digits
     for threat in (Linf(0.1), L2(1.0)):
-        tried = sanity.noise(model, 0.3 + 0.4 * x[:8], y[:8], threat=threat)
+        tried = sanity_checks.noise(model, 0.3 + 0.4 * x[:8], y[:8], threat=threat)
         assert torch.allclose(threat.distance(0.3 + 0.4 * x[:8], tried), torch.full((8,), float(threat.eps)), rtol=1e-4)
-    few, many = (sanity.noise(model, x[:50], y[:50], threat=Linf(0.4), draws=n) for n in (1, 10))
+    few, many = (sanity_checks.noise(model, x[:50], y[:50], threat=Linf(0.4), draws=n) for n in (1, 10))
     assert (model(many).argmax(1) == y[:50]).sum() < (model(few).argmax(1) == y[:50]).sum()
 
 

@@ -8,8 +8,8 @@ from scipy.stats import binom, binomtest
 from torch import nn
 
 from cs329t_robust import L2, pgd, robust_accuracy
-from cs329t_robust.certification import smoothing
-from cs329t_robust.certification.smoothing import (
+from cs329t_robust.certification import randomized_smoothing
+from cs329t_robust.certification.randomized_smoothing import (
     ABSTAIN,
     certified_accuracy,
     certify,
@@ -122,7 +122,7 @@ def test_the_draws_belong_to_the_image(digits, monkeypatch):
     together = votes(model, x[:6], sigma=0.5, n=130, seed=4)
     assert torch.equal(votes(model, x[2:3], sigma=0.5, n=130, seed=4), together[2:3])
     assert torch.equal(votes(model, x[:6].flip(0), sigma=0.5, n=130, seed=4), together.flip(0))
-    monkeypatch.setattr(smoothing, "AT_ONCE", 784 * 100 * 2)
+    monkeypatch.setattr(randomized_smoothing, "AT_ONCE", 784 * 100 * 2)
     assert torch.equal(votes(model, x[:6], sigma=0.5, n=130, seed=4), together)
     assert not torch.equal(votes(model, x[:6], sigma=0.5, n=130, seed=5), together)
     first, later = (votes(model, x[:6], sigma=0.5, n=100, seed=4, skip=skip) for skip in (0, 1))
@@ -155,7 +155,7 @@ def test_the_model_is_left_as_it_was(crooked, untouched):
 
 
 def test_certified_accuracy_counts():
-    certificate = smoothing.Certificate(
+    certificate = randomized_smoothing.Certificate(
         torch.tensor([1, 0, ABSTAIN, 2]), torch.tensor([0.5, 0.3, 0.0, 1.0]), torch.ones(4), 0.25, 0.001, 1000
     )
     curve = certified_accuracy(certificate, torch.tensor([1, 1, 1, 2]), [0.6, 0.0, 0.5])
@@ -169,7 +169,7 @@ def test_no_attack_goes_below_the_certificate(digits):
     model, x, y = digits
     x, y = x[:10], y[:10]
     certified = certified_accuracy(certify(model, x, sigma=0.25, n=500), y, [0.25]).accuracy[0]
-    soft = smoothing.Soft(model, sigma=0.25, copies=4)
+    soft = randomized_smoothing.Soft(model, sigma=0.25, copies=4)
     x_adv = pgd(soft, x, y, threat=L2(0.25), steps=5)
     answer = smoothed_predict(model, x_adv, sigma=0.25, n=500)
     assert not (certified.correct & (answer != y) & (answer != ABSTAIN)).any()
@@ -184,10 +184,10 @@ def test_soft_is_the_log_of_the_mean_softmax(digits):
         return seen[-1]
 
     with torch.no_grad():
-        p = smoothing.Soft(spy, sigma=0.3, copies=50, seed=2)(x[:3]).exp()
+        p = randomized_smoothing.Soft(spy, sigma=0.3, copies=50, seed=2)(x[:3]).exp()
     assert torch.allclose(p, seen[0].softmax(1).view(3, 50, 10).mean(1), atol=1e-6)
     # it can be attacked: far more is lost than to the same attack on the base model alone or to none
-    weak = smoothing.Soft(model, sigma=0.3, copies=4)
+    weak = randomized_smoothing.Soft(model, sigma=0.3, copies=4)
     assert (
         robust_accuracy(weak, x[:20], y[:20], partial(pgd, steps=5), L2(3.0))
         < 0.2
@@ -216,7 +216,7 @@ def test_bad_input_is_told(halfspace, settings, match):
 
 
 def test_labels_and_radii_are_checked():
-    certificate = smoothing.Certificate(torch.tensor([1]), torch.ones(1), torch.ones(1), 0.25, 0.001, 10)
+    certificate = randomized_smoothing.Certificate(torch.tensor([1]), torch.ones(1), torch.ones(1), 0.25, 0.001, 10)
     with pytest.raises(ValueError, match="expected one label for each of the 1 images, got 2"):
         certified_accuracy(certificate, torch.tensor([1, 2]), [0.0])
     with pytest.raises(ValueError, match="expected at least one radius"):

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from ..attacks import fgsm, pgd, square, transfer
 from ..attacks.engine.gradient import input_gradient
-from ..contract.borrowing import borrowed
-from ..contract.inputs import Model, check_inputs, module_of
+from ..contract.input_validation import Model, check_inputs, module_of
+from ..contract.model_state import borrowed
 from ..losses import cross_entropy, margin
 from ..runtime.randomness import ImageRandom, normal_like, uniform_like
 from ..threat import L0, L1, L2, Linf, Masked, Threat, per_image, rowwise, unit

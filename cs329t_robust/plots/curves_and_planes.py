@@ -1,4 +1,4 @@
-"""Draw loss landscapes and distances: values along a line, decision regions over a plane, how far attacks went.
+"""Draw values along a line, decision regions over a plane, how far attacks went.
 
 Results, or a model and a plane, go in; a matplotlib Figure comes out, for `plots.show`.
 """
@@ -14,8 +14,8 @@ from matplotlib.patheffects import withStroke
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
-from ..contract.borrowing import borrowed
-from ..contract.inputs import Model
+from ..contract.input_validation import Model
+from ..contract.model_state import borrowed
 from ..losses import margin
 from ..threat import Ball
 from .figures import COLOURS, WIDTH

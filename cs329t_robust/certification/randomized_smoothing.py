@@ -12,8 +12,8 @@ from numbers import Real
 import torch
 from torch import Tensor, nn
 
-from ..contract.borrowing import borrowed
-from ..contract.inputs import Model, check_count, check_images, check_logits, check_model, check_number
+from ..contract.input_validation import Model, check_count, check_images, check_logits, check_model, check_number
+from ..contract.model_state import borrowed
 from ..evaluation.accuracy import Accuracy, Curve
 from ..runtime.randomness import ImageRandom
 from ..threat import L2

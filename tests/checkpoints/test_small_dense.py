@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from cs329t_robust import L2, Linf, certification
-from cs329t_robust.checkpoints import dense
+from cs329t_robust.checkpoints import small_dense
 from cs329t_robust.cli import main
 from cs329t_robust.data import datasets
 from cs329t_robust.losses import cross_entropy
@@ -73,10 +73,10 @@ def test_the_command(tmp_path, capsys):
 
 def test_bad_settings_are_told(tmp_path):
     with pytest.raises(ValueError, match="method: expected one of standard, interval for this network, got 'pgd'"):
-        dense.train_dense("pgd", out=tmp_path / "d.safetensors")
+        small_dense.train_dense("pgd", out=tmp_path / "d.safetensors")
     with pytest.raises(ValueError, match="expected a path ending in"):
-        dense.train_dense(out=tmp_path / "d.pt")
+        small_dense.train_dense(out=tmp_path / "d.pt")
     with pytest.raises(ValueError, match="eps: expected none for a method without a radius"):
-        dense.train_dense(out=tmp_path / "d.safetensors", eps=0.1)
+        small_dense.train_dense(out=tmp_path / "d.safetensors", eps=0.1)
     with pytest.raises(ValueError, match="method: expected 'standard' or 'interval', got 'pgd'"):
         networks.small_dense("pgd")

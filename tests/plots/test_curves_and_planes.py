@@ -7,8 +7,8 @@ from matplotlib.colors import to_hex
 
 from cs329t_robust import L2, Linf
 from cs329t_robust.models.networks import LinearModel
+from cs329t_robust.plots.curves_and_planes import RIGHT, Slice, distances, lines, plane, shares
 from cs329t_robust.plots.figures import COLOURS
-from cs329t_robust.plots.landscapes import RIGHT, Slice, distances, lines, plane, shares
 
 pytestmark = pytest.mark.filterwarnings("error")
 ACROSS, UP = torch.tensor([[[1.0, 0.0]]]), torch.tensor([[[0.0, 1.0]]])

@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 
-from cs329t_robust.runtime import hardware
+from cs329t_robust.runtime import device_and_threads
 
 
 @pytest.fixture(autouse=True)
@@ -21,8 +21,8 @@ def _threads_given_back():
 def test_the_override_wins_even_over_a_gpu(monkeypatch, name):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setenv("CS329T_DEVICE", name)
-    assert hardware.device() == torch.device("cpu")
-    assert hardware.describe()[1] == "CS329T_DEVICE=cpu"
+    assert device_and_threads.device() == torch.device("cpu")
+    assert device_and_threads.describe()[1] == "CS329T_DEVICE=cpu"
 
 
 @pytest.mark.parametrize(
@@ -36,35 +36,35 @@ def test_cuda_then_mps_then_cpu(monkeypatch, cuda, mps, expected, unset):
         monkeypatch.setenv("CS329T_DEVICE", "")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
-    assert hardware.device().type == expected
+    assert device_and_threads.device().type == expected
 
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:63", "meta", "0", "hpu", "lazy", "nonsense:x"])
 def test_a_device_that_is_not_there(monkeypatch, name):
     monkeypatch.setenv("CS329T_DEVICE", name)
     with pytest.raises(ValueError, match=rf"CS329T_DEVICE: expected a device .* got '{name}' .*CS329T_DEVICE=cpu"):
-        hardware.device()
+        device_and_threads.device()
 
 
 def test_threads(monkeypatch):
     monkeypatch.delenv("CS329T_THREADS", raising=False)
-    assert hardware.set_threads() == torch.get_num_threads() == 1
+    assert device_and_threads.set_threads() == torch.get_num_threads() == 1
     monkeypatch.setenv("CS329T_THREADS", "2")
-    assert hardware.set_threads() == torch.get_num_threads() == 2
-    assert hardware.set_threads(1) == torch.get_num_threads() == 1
+    assert device_and_threads.set_threads() == torch.get_num_threads() == 2
+    assert device_and_threads.set_threads(1) == torch.get_num_threads() == 1
     monkeypatch.setenv("CS329T_THREADS", "")
-    assert hardware.set_threads() == 1
+    assert device_and_threads.set_threads() == 1
 
 
 @pytest.mark.parametrize("n", [0, -1, 2.5, "two", True])
 def test_bad_threads(monkeypatch, n):
     before = torch.get_num_threads()
     with pytest.raises(ValueError, match="threads: expected a whole number >= 1, got"):
-        hardware.set_threads(n)
+        device_and_threads.set_threads(n)
     if not isinstance(n, bool):
         monkeypatch.setenv("CS329T_THREADS", str(n))
         with pytest.raises(ValueError, match="threads: expected a whole number >= 1, got"):
-            hardware.set_threads()
+            device_and_threads.set_threads()
     assert torch.get_num_threads() == before
 
 
@@ -94,4 +94,4 @@ def test_kept_memory_is_not_faulted_in_again():
 
 def test_where_the_c_library_has_no_switch_nothing_happens(monkeypatch):
     monkeypatch.setattr(sys, "platform", "darwin")
-    assert hardware.keep_memory() is False
+    assert device_and_threads.keep_memory() is False

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from cs329t_robust import Linf, pgd
-from cs329t_robust.contract.borrowing import UNITS, borrowed, full_precision, reduced
+from cs329t_robust.contract.model_state import UNITS, borrowed, full_precision, reduced
 from cs329t_robust.evaluation.accuracy import predict
 
 

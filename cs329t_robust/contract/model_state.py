@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import torch
 
-from .inputs import Model, module_of
+from .input_validation import Model, module_of
 
 _on = torch.backends
 UNITS = {  # what may compute float32 at less than its precision (TF32 in convolutions is PyTorch's default on CUDA)

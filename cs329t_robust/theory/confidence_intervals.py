@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..contract.inputs import check_count
+from ..contract.input_validation import check_count
 from ..evaluation.accuracy import wilson
 
 
