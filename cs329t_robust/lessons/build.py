@@ -205,7 +205,7 @@ def _with_stable_widgets(notebook: NotebookNode, title: str) -> NotebookNode:
 
 
 def _shown_widgets(notebook: NotebookNode) -> dict:
-    """Return the state of the widgets that outputs show, and drop that of all others, such as a game's courier."""
+    """Return the state of the widgets that outputs show, and drop that of others, such as a game's `GameAnswers`."""
     models = notebook.metadata.get("widgets", {}).get(WIDGETS, {}).get("state", {})
     outputs = str([cell.get("outputs", []) for cell in notebook.cells])
     kept, seen = set(), {name for name in models if name in outputs}
