@@ -18,6 +18,7 @@ from .requirements import requirements, serves
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 STATIC = Path(__file__).resolve().parent.parent / "widgets" / "static"
+SLIDER_FILES = tuple(f"{name}.{kind}" for name in ("page", "epsilon_explorer") for kind in ("js", "css"))
 DISTRIBUTION = "cs329t-robust"
 KERNEL = "cs329t-robust"
 PIP = f"{shlex.quote(sys.executable)} -m pip install"
@@ -193,7 +194,7 @@ def front_end() -> Finding:
         from jupyter_core.paths import jupyter_path
 
     name = "widget front end"
-    missing = [file for file in ("epsilon_explorer.js", "epsilon_explorer.css") if not (STATIC / file).is_file()]
+    missing = [file for file in SLIDER_FILES if not (STATIC / file).is_file()]
     if missing:
         return Finding(
             name, False, f"{', '.join(missing)} missing in {STATIC}", "git checkout -- cs329t_robust/widgets/static"

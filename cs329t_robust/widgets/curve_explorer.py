@@ -1,21 +1,18 @@
 """Compare robustness curves: switch models on and off and read their values; holds its data, needs no kernel."""
 
-import base64
 import html
-import io
-import json
 from collections.abc import Mapping
-from importlib.resources import files
 
 from ..evaluation.accuracy import Accuracy, Curve
 from ..plots.figures import METHODS, curves, keyword
+from .page import Page, build_page, data_address, figure_png, picture_tag, to_json
 
 NOTE = "Move over the chart, or focus it and use the arrow keys, to read the values at one ε."
 DASHES = ("", "9 4", "2 4", "9 4 2 4", "14 4", "5 3")
 SHAPES = ("circle", "square", "up", "diamond", "cross", "down")
 
 
-class CurveExplorer:
+class CurveExplorer(Page):
     """Robustness curves of several models in one chart: choose the attack, switch models on and off, read values.
 
     What is shown is one piece of HTML that holds its data, so it also works in a notebook reopened without a kernel
@@ -74,10 +71,6 @@ class CurveExplorer:
             f"{len(self.eps)} radii from {self.eps[0]:g} to {self.eps[-1]:g}"
         )
 
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        """Give Jupyter the live chart as HTML, and a line of text for everything else."""
-        return {"text/plain": repr(self), "text/html": self.to_html()}
-
     def data(self) -> dict[str, object]:
         """Return what the page is drawn from; accuracies in per mille, with their 95% intervals."""
         return {
@@ -96,32 +89,22 @@ class CurveExplorer:
 
     def to_html(self) -> str:
         """Return the chart as one self-contained piece of HTML, for any page."""
-        static = files(__package__) / "static"
-        style, script = ((static / f"curve_explorer.{kind}").read_text("utf-8") for kind in ("css", "js"))
-        text = json.dumps(self.data(), separators=(",", ":"), allow_nan=False).replace("</", "<\\/")
-        return (
-            f'<div class="cs329t-curves"><style>{style}</style><div class="cc-static">'
-            f'<div class="cc-title">{html.escape(self.title)}</div>{self._still()}'
-            "<p>Run this cell to choose attacks and models.</p></div>"
-            f'<script type="text/plain" class="cc-data">{text}</script><script>{script}</script></div>'
-        )
+        hint = "Run this cell to choose attacks and models."
+        data = to_json(self.data())
+        return build_page("curves", ["curve_explorer"], data, title=self.title, still=self._still(), hint=hint)
 
     def _still(self) -> str:
         """Return a picture and a table of the first attack, for readers without scripts."""
         attack, models = next(iter(self.measured.items()))
-        png = io.BytesIO()
-        curves(models, chance=self.chance).savefig(png, format="png", dpi=72, facecolor="white")
-        picture = base64.b64encode(png.getvalue()).decode()
+        png = figure_png(curves(models, chance=self.chance), dpi=72)
         head = "".join(f"<th>{e:g}</th>" for e in self.eps)
         rows = "".join(
             f"<tr><th>{html.escape(name)}</th>{''.join(f'<td>{float(a):.0%}</td>' for a in curve.accuracy)}</tr>"
             for name, curve in models.items()
         )
-        caption = html.escape(f"Accuracy under {attack}, by ε")
-        return (
-            f'<img src="data:image/png;base64,{picture}" alt="{caption}; the table below has the numbers">'
-            f"<table><caption>{caption}</caption><tr><th>ε</th>{head}</tr>{rows}</table>"
-        )
+        caption = f"Accuracy under {attack}, by ε"
+        picture = picture_tag(data_address(png), f"{caption}; the table below has the numbers")
+        return f"{picture}<table><caption>{html.escape(caption)}</caption><tr><th>ε</th>{head}</tr>{rows}</table>"
 
 
 def _row(accuracy: Accuracy) -> list[int]:

@@ -1,5 +1,6 @@
 """The epsilon slider: drag the size of a perturbation and watch the prediction flip, without a kernel."""
 
+import html
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
@@ -8,8 +9,9 @@ from torch import Tensor
 
 from ..contract.input_validation import Model, check_count, check_images, check_labels
 from ..evaluation.accuracy import predict
-from .epsilon_explorer_html import Packer, page, strip
-from .ladders import ATTACKS, NORMS, Ladder, climb
+from .eps_ladder import ATTACKS, NORMS, Ladder, compute_ladders
+from .epsilon_explorer_data import EpsilonData, still_picture
+from .page import Page, build_page, data_address, picture_tag
 
 _EPS_MAX = {1: {"Linf": 0.24, "L2": 3.6}, 3: {"Linf": 8 / 255, "L2": 3.0}}  # by channels
 _NORM_LABELS = {"Linf": "L∞: no pixel changes by more than ε", "L2": "L2: the change has length at most ε"}
@@ -17,7 +19,7 @@ _ANY = "any wrong class"
 T = TypeVar("T")
 
 
-class EpsilonExplorer:
+class EpsilonExplorer(Page):
     """An epsilon slider for a notebook: image, perturbation, attacked image and predicted probabilities.
 
     Everything is computed here, once: for each image, attack, norm and target the whole ladder of radii is
@@ -119,7 +121,7 @@ class EpsilonExplorer:
                     rows = [i for i, label in enumerate(self._y) if label != target]
                     if not rows:
                         continue
-                    found = climb(
+                    found = compute_ladders(
                         model,
                         x[rows],
                         y[rows],
@@ -217,16 +219,12 @@ class EpsilonExplorer:
         images = f"{n} image{'s' if n > 1 else ''}"
         return f"EpsilonExplorer: {images}; {', '.join(self.attacks)}; target: {aims}; eps up to {tops}"
 
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        """Give Jupyter the live slider as HTML, and a line of text for everything else."""
-        return {"text/plain": repr(self), "text/html": self.to_html()}
-
     def to_html(self) -> str:
         """Return the slider as one self-contained piece of HTML, for any page."""
-        packer = Packer(self._x)
+        block = EpsilonData(self._x)
         views = []
         for (image, attack, norm, target), ladder in self._ladders.items():
-            entry = packer.add(ladder, self._y[image], self.top)
+            entry = block.add(ladder, self._y[image], self.top)
             entry |= {"image": image, "attack": self.attacks.index(attack), "norm": self.norms.index(norm)}
             entry |= {"target": self.targets.index(target), "summary": self._summary(norm, ladder)}
             views.append(entry | {"scaleText": self._say_scale(norm, entry["scale"])})
@@ -240,7 +238,7 @@ class EpsilonExplorer:
             "classes": {c: self.class_names[c] for c in sorted(seen)},
             "images": [
                 {"name": name, "y": label, "offset": offset}
-                for name, label, offset in zip(self.image_names, self._y, packer.images, strict=True)
+                for name, label, offset in zip(self.image_names, self._y, block.images, strict=True)
             ],
             "attacks": [{"label": labels[a], "aims": a != "noise"} for a in self.attacks],
             "norms": [
@@ -251,16 +249,19 @@ class EpsilonExplorer:
             "views": views,
             "start": self._start,
         }
-        return page(self.title, packer.pack(header), *self._still())
+        hint = "Run this cell to make the slider live."
+        still, data = self._still(), block.pack(header)
+        return build_page("explorer", ["epsilon_explorer"], data, title=self.title, still=still, hint=hint, themed=True)
 
-    def _still(self) -> tuple[bytes, str]:
-        """Return the picture for readers without scripts, and its caption, for the first view."""
+    def _still(self) -> str:
+        """Return the picture for readers without scripts, with its caption: the first view."""
         at = self._start
         norm = self.norms[at["norm"]]
         ladder = self._ladder(at["image"], self.attacks[at["attack"]], norm, self.targets[at["target"]])
-        png, levels = strip(self._x[at["image"]], ladder)
+        picture, levels = still_picture(self._x[at["image"]], ladder)
         said = (f"ε = {self._say_eps(norm, i)}: {self.class_names[ladder.predictions[i]]}" for i in levels)
-        return png, "Predicted at " + "; ".join(said) + f". True: {self.class_names[self._y[at['image']]]}."
+        caption = "Predicted at " + "; ".join(said) + f". True: {self.class_names[self._y[at['image']]]}."
+        return f"{picture_tag(data_address(picture), caption)}<p>{html.escape(caption)}</p>"
 
     def _say_scale(self, norm: str, scale: float) -> str:
         unit = self._denominator if norm == "Linf" and self._denominator else 1

@@ -1,16 +1,17 @@
-"""An invisible widget that carries the answers of a seeing game from the page to Python."""
+"""The answers of a seeing game, received from the page where it is played by an invisible widget."""
 
 from collections.abc import Callable, Mapping
-from importlib.resources import files
 
 import anywidget
 import traitlets
 
+from .page import STATIC
 
-class Courier(anywidget.AnyWidget):
-    """Hand every set of answers that the page of game `game` sends to `played`; nothing is shown."""
 
-    _esm = (files(__package__) / "static" / "game_answers.js").read_text("utf-8")
+class GameAnswers(anywidget.AnyWidget):
+    """Call `played` with every set of answers that the page of game `game` sends; nothing is shown."""
+
+    _esm = (STATIC / "game_answers.js").read_text("utf-8")
     game = traitlets.Unicode().tag(sync=True)
     answers = traitlets.Dict().tag(sync=True)
     kept = traitlets.Int(0).tag(sync=True)

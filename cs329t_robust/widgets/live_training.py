@@ -1,13 +1,13 @@
 """Watch a network learn: a picture of clean and perturbed accuracy that is redrawn while `fit` trains."""
 
 import base64
-import io
 import time
 
 from matplotlib.figure import Figure
 
 from ..plots.figures import COLOURS, WIDTH
 from ..training.fit import Moment
+from .page import figure_png
 
 SMOOTH = 5  # moments averaged in the thick lines
 
@@ -88,10 +88,9 @@ class LiveTraining:
             return
         from IPython.display import display
 
-        png = io.BytesIO()
-        self.figure().savefig(png, format="png", dpi=100, facecolor="white")
+        png = figure_png(self.figure(), dpi=100)
         # the text is the same from first to last, because nbval sees the first one only
-        data = {"image/png": base64.b64encode(png.getvalue()).decode(), "text/plain": repr(self)}
+        data = {"image/png": base64.b64encode(png).decode(), "text/plain": repr(self)}
         metadata = {"image/png": {"alt": self.words()}}
         if self._handle is None:
             self._handle = display(data, raw=True, metadata=metadata, display_id=True)

@@ -1,11 +1,7 @@
 """Drag a patch over a photograph and watch the prediction: computed beforehand, so that it works without a kernel."""
 
-import base64
 import html
-import io
-import json
 from collections.abc import Sequence
-from importlib.resources import files
 
 import numpy as np
 import torch
@@ -14,11 +10,12 @@ from torch import Tensor
 from ..attacks.physical.patches import outline, place
 from ..contract.input_validation import Model, check_count, check_images
 from ..evaluation.accuracy import predict
+from .page import Page, build_page, data_address, picture_tag, png, to_bytes, to_json
 
 NOTE = "Drag the patch, or use the arrow keys. It snaps to the places whose predictions were computed."
 
 
-class PatchExplorer:
+class PatchExplorer(Page):
     """A photograph, a patch that can be dragged over it, and what the model predicts there.
 
     Everything is computed here, once: for each size, a square grid of places. What is shown is one piece of HTML that
@@ -106,10 +103,6 @@ class PatchExplorer:
             f"PatchExplorer: {self.photo_name}; sizes {sizes}; {n}×{n} places; target {self.class_names[self.target]}"
         )
 
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        """Give Jupyter the live picture as HTML, and a line of text for everything else."""
-        return {"text/plain": repr(self), "text/html": self.to_html()}
-
     def _top(self, p: Tensor) -> list[list[int]]:
         """Return the most likely classes as [class, per mille], the target among them."""
         classes = p.topk(self.top).indices.tolist()
@@ -129,33 +122,20 @@ class PatchExplorer:
             "places": [[round(value, 2) for value in row] for row in self.places.tolist()],
             "classes": {c: self.class_names[c] for c in sorted(shown)},
             "start": {"size": len(self.sizes) // 2, "across": middle, "down": middle},
-            "photoPng": _png(self._x[0]), "patchPng": _png(self._patch, outline(self._patch.shape[-1], self._shape)),
+            "photoPng": data_address(png(to_bytes(self._x[0]))),
+            "patchPng": data_address(png(_cut_out(self._patch, outline(self._patch.shape[-1], self._shape)))),
         }  # fmt: skip
 
     def to_html(self) -> str:
         """Return the explorer as one self-contained piece of HTML, for any page."""
-        static = files(__package__) / "static"
-        style, script = ((static / f"patch_explorer.{kind}").read_text("utf-8") for kind in ("css", "js"))
         data = self.data()
-        text = json.dumps(data, separators=(",", ":"), allow_nan=False).replace("</", "<\\/")
         said = "; ".join(f"{size:g} pixels: {share:.0%}" for size, share in self.share().items())
         caption = f"Share of places in which {self.class_names[self.target]} is predicted: {said}."
-        return (
-            f'<div class="cs329t-patch"><style>{style}</style><div class="cp-static">'
-            f'<div class="cp-title">{html.escape(self.title)}</div><p>{html.escape(caption)}</p>'
-            f'<img src="{data["photoPng"]}" alt="{html.escape(self.photo_name)}">'
-            "<p>Run this cell to drag the patch.</p></div>"
-            f'<script type="text/plain" class="cp-data">{text}</script><script>{script}</script></div>'
-        )
+        still = f"<p>{html.escape(caption)}</p>{picture_tag(data['photoPng'], self.photo_name)}"
+        hint = "Run this cell to drag the patch."
+        return build_page("patch", ["patch_explorer"], to_json(data), title=self.title, still=still, hint=hint)
 
 
-def _png(image: Tensor, inside: Tensor | None = None) -> str:
-    """Return an image (3, h, w) as a data address; outside the mask `inside` it is transparent."""
-    from PIL import Image
-
-    pixels = (image * 255).round().byte().permute(1, 2, 0).numpy()
-    if inside is not None:
-        pixels = np.dstack([pixels, inside.numpy().astype(np.uint8) * 255])
-    out = io.BytesIO()
-    Image.fromarray(pixels).save(out, "PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(out.getvalue()).decode()
+def _cut_out(patch: Tensor, inside: Tensor) -> np.ndarray:
+    """Return a patch (3, h, w) as pixels with opacity: outside the mask `inside` it is transparent."""
+    return np.dstack([to_bytes(patch), inside.numpy().astype(np.uint8) * 255])

@@ -8,7 +8,7 @@ Two pictures, one changed; say which. A staircase (`staircase.py`) makes the cha
 >>> print(game.summary())              # "Linf. The model breaks at 0.5/255, you notice at 9/255: …" # doctest: +SKIP
 
 How the result is kept. The game is one piece of HTML that needs no kernel. While a kernel runs, an invisible widget
-carries the answers to Python, which fills `results` and writes the game's output again with the answers in it: saved
+hands the answers to Python, which fills `results` and writes the game's output again with the answers in it: saved
 with the notebook, they are there when it is opened without a kernel, on another machine, or as exported HTML. Without
 a kernel the page offers a line, ``game.take({...})``, to copy into a cell. With ``keep="a_file.json"`` the answers also
 go into that file, and running the cell again brings them back.
@@ -20,13 +20,13 @@ import json
 from collections.abc import Mapping, Sequence
 from decimal import ROUND_HALF_UP, Decimal
 from functools import cached_property
-from importlib.resources import files
 from pathlib import Path
 
 from torch import Tensor
 
 from ..contract.input_validation import check_count
 from ..perception.staircase import TRIALS, Observer, Staircase, Threshold
+from .page import build_page
 from .seeing_game_pictures import Changes
 
 LABELS = {
@@ -111,7 +111,7 @@ class SeeingGame:
         self.title, self.trials, self.seconds, self.blank, self.seed = title, trials, seconds, blank, seed
         self.answers: dict[str, str] = {}
         self.results: dict[str, Threshold] = {}
-        self._courier: object = None
+        self._listener: object = None
         about = json.dumps([title, self.eps, trials]).encode() + self.changes.clean.tobytes()
         self.id = hashlib.sha256(about).hexdigest()[:12]
         self._keep = None if keep is None else Path(keep)
@@ -128,16 +128,16 @@ class SeeingGame:
         """
         if set(answers) != set(self.norms):
             raise ValueError(f"answers: expected one text for each of {list(self.norms)}, got {list(answers)}")
-        climbed = {}
+        replayed = {}
         for norm in self.norms:
             text = answers[norm]
             if not isinstance(text, str) or not text or set(text) - {"0", "1"}:
                 raise ValueError(f"answers: expected digits 0 and 1 for {norm}, got {text!r}")
-            climbed[norm] = Staircase.replay(self.eps[norm], [one == "1" for one in text], trials=self.trials)
-            if not climbed[norm].done:
+            replayed[norm] = Staircase.replay(self.eps[norm], [one == "1" for one in text], trials=self.trials)
+            if not replayed[norm].done:
                 raise ValueError(f"answers: expected a finished game, got {len(text)} answers for {norm}")
         self.answers = {norm: answers[norm] for norm in self.norms}
-        self.results = {norm: climbed[norm].threshold for norm in self.norms}
+        self.results = {norm: replayed[norm].threshold for norm in self.norms}
         if self._keep:
             self._keep.write_text(json.dumps({"game": self.id, "answers": self.answers}) + "\n", "utf-8")
 
@@ -204,10 +204,10 @@ class SeeingGame:
         """Show the game, and listen for its end where a kernel can."""
         from IPython.display import display
 
-        if self._courier is None:
-            from .game_answers import Courier
+        if self._listener is None:
+            from .game_answers import GameAnswers
 
-            self._courier = Courier(self.id, self._played)
+            self._listener = GameAnswers(self.id, self._played)
         display({"text/plain": repr(self), "text/html": self.to_html()}, raw=True, display_id=self.id)
 
     def _played(self, answers: Mapping[str, str]) -> None:
@@ -235,18 +235,13 @@ class SeeingGame:
 
     def to_html(self) -> str:
         """Return the game as one self-contained piece of HTML, with the answers if it was played."""
-        static = files(__package__) / "static"
-        style = (static / "seeing_game.css").read_text("utf-8")
-        script = "".join((static / name).read_text("utf-8") for name in ("staircase.js", "seeing_game.js"))
         told = "".join(f"<li>{html.escape(line)}</li>" for line in self.summary().splitlines()) if self.results else ""
         said = f"<p>What was seen:</p><ul>{told}</ul>" if told else "<p>Two pictures, one changed: say which.</p>"
-        return (
-            f'<div class="cs329t-game"><style>{style}</style><div class="cg-static">'
-            f'<div class="cg-title">{html.escape(self.title)}</div>{said}<p>Run this cell to play.</p></div>'
-            f'<script type="text/plain" class="cg-data">{self.data}</script>'
-            f'<script type="application/json" class="cg-answers">{json.dumps(self.answers or None)}</script>'
-            f'<script>(() => {{\n"use strict";\n{script}\n}})();</script></div>'
-        )
+        return build_page(
+            "game", ["staircase", "seeing_game"], self.data,
+            title=self.title, still=said, hint="Run this cell to play.", themed=True,
+            extra=f'<script type="application/json" class="cg-answers">{json.dumps(self.answers or None)}</script>',
+        )  # fmt: skip
 
 
 def _two_digits(value: float) -> str:

@@ -1,8 +1,5 @@
 """The pictures of a seeing game: stored once, changed by any size, exact to the byte in Python and in the browser."""
 
-import json
-import zlib
-from base64 import b64encode
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -10,9 +7,9 @@ import torch
 from torch import Tensor
 
 from ..contract.input_validation import check_images
+from .page import Block, half_steps, to_bytes
 
 NORMS = ("Linf", "L2", "L1", "L0")
-SMALL = 10_000  # values; larger pictures are stored with coarser changes, as the explorer's are
 
 
 class Changes:
@@ -56,7 +53,7 @@ class Changes:
         self.norms = tuple(perturbations)
         self.eps = {norm: tuple(float(size) for size in eps[norm]) for norm in self.norms}
         x = pictures.detach().cpu()
-        self.clean = (x * 255).round().byte().permute(0, 2, 3, 1).contiguous().numpy()
+        self.clean = to_bytes(x)
         self._steps: dict[str, np.ndarray] = {}
         self._unit: dict[str, list[float]] = {}
         self._dots: list[tuple[np.ndarray, np.ndarray]] = []
@@ -78,7 +75,7 @@ class Changes:
         top = delta.abs().flatten(1).amax(1)
         if not bool((top > 0).all()):
             raise ValueError(f"perturbations: expected a change of every picture for {norm}, got zeros for one")
-        half = 15 if delta[0].numel() <= SMALL else 7
+        half = half_steps(delta[0])
         steps = (delta / top[:, None, None, None] * half).round()
         length = steps.flatten(1).norm({"Linf": torch.inf, "L2": 2, "L1": 1}[norm], dim=1)
         self._unit[norm] = (1 / length).tolist()
@@ -125,26 +122,19 @@ class Changes:
         return 255 * self.eps[norm][level] * self._unit[norm][picture]
 
     def pack(self, header: dict, norms: list[dict]) -> str:
-        """Return everything compressed, in base64: a uint32 with the header's length, the header as JSON, the bytes."""
-        body = bytearray()
-
-        def put(array: np.ndarray) -> int:
-            body.extend(b"\0" * (-len(body) % 4))  # arrays of uint32 must begin at a multiple of four
-            body.extend(array.tobytes())
-            return len(body) - array.nbytes
-
-        pictures = [{"at": put(one)} for one in self.clean]
+        """Return the pictures and changes packed as a `Block`, with `header` and an entry of `norms` for each norm."""
+        block = Block()
+        pictures = [{"at": block.put(one.tobytes())} for one in self.clean]
         for norm, entry in zip(self.norms, norms, strict=True):
-            entry["changes"] = [self._entry(norm, i, put) for i in range(len(self.clean))]
+            entry["changes"] = [self._entry(norm, i, block) for i in range(len(self.clean))]
         height, width, channels = self.clean.shape[1:]
         sizes = {"width": width, "height": height, "channels": channels, "pictures": pictures, "norms": norms}
-        text = json.dumps(header | sizes, separators=(",", ":"), allow_nan=False).encode()
-        text += b" " * (-len(text) % 4)
-        return b64encode(zlib.compress(len(text).to_bytes(4, "little") + text + bytes(body), 9)).decode()
+        return block.pack(header | sizes)
 
-    def _entry(self, norm: str, picture: int, put: object) -> dict:
+    def _entry(self, norm: str, picture: int, block: Block) -> dict:
         if norm == "L0":
             places, colours = self._dots[picture]
-            return {"placesAt": put(places), "coloursAt": put(colours), "count": len(places)}
+            at = {"placesAt": block.put(places.tobytes()), "coloursAt": block.put(colours.tobytes())}
+            return at | {"count": len(places)}
         amounts = [self._amount(norm, picture, level) for level in range(len(self.eps[norm]))]
-        return {"at": put(self._steps[norm][picture]), "amounts": amounts}
+        return {"at": block.put(self._steps[norm][picture].tobytes()), "amounts": amounts}

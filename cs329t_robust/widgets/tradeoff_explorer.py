@@ -1,11 +1,10 @@
 """Sliders over d, p, η and ε of the strong and weak features: closed forms computed in the browser, kernel-free."""
 
 import html
-import json
-from importlib.resources import files
 
 from ..theory import StrongWeak
 from ..theory.confidence_intervals import check_number
+from .page import Page, build_page, to_json
 
 SLIDERS = (
     {"name": "eps", "label": "ε, adversary's reach", "low": 0, "high": 0.99, "step": 0.01},
@@ -15,7 +14,7 @@ SLIDERS = (
 )
 
 
-class TradeoffExplorer:
+class TradeoffExplorer(Page):
     """The accuracy of standard and of adversarial training against ε, as d, p and η are moved.
 
     "Trained against this ε" is the linear classifier with equal weak weights that is best against ε, and "standard" the
@@ -61,26 +60,15 @@ class TradeoffExplorer:
         model = self.model
         return f"TradeoffExplorer: d = {model.d}, p = {model.p:g}, η = {model.eta:g}, ε = {self.eps:g}"
 
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        """Give Jupyter the live chart as HTML, and a line of text for everything else."""
-        return {"text/plain": repr(self), "text/html": self.to_html()}
-
     def to_html(self) -> str:
         """Return the explorer as one self-contained piece of HTML, for any page."""
-        static = files(__package__) / "static"
-        style, script = ((static / f"tradeoff_explorer.{kind}").read_text("utf-8") for kind in ("css", "js"))
         start = {"d": self.model.d, "p": self.model.p, "eta": self.model.eta, "eps": self.eps}
-        data = {"title": self.title, "sliders": SLIDERS, "start": start}
-        text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False).replace("</", "<\\/")
+        data = to_json({"title": self.title, "sliders": SLIDERS, "start": start})
         found = self.numbers()
         caption = (
             f"d = {self.model.d}, p = {self.model.p:g}, η = {self.model.eta:g}. Standard training: "
             f"{found['standard']:.1%} without attack, {found['standardRobust']:.1%} against ε = {self.eps:g}. Trained "
             f"against this ε: {found['bestClean']:.1%} and {found['best']:.1%}."
         )
-        return (
-            f'<div class="cs329t-tradeoff"><style>{style}</style><div class="ct-static">'
-            f'<div class="ct-title">{html.escape(self.title)}</div><p>{html.escape(caption)}</p>'
-            "<p>Run this cell to move the sliders.</p></div>"
-            f'<script type="text/plain" class="ct-data">{text}</script><script>{script}</script></div>'
-        )
+        still, hint = f"<p>{html.escape(caption)}</p>", "Run this cell to move the sliders."
+        return build_page("tradeoff", ["tradeoff_explorer"], data, title=self.title, still=still, hint=hint)

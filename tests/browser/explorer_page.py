@@ -39,7 +39,7 @@ def verdict(root: Locator) -> str:
 
 def flip_level(root: Locator) -> int:
     """The slider position at which the prediction flips, as the page's own data has it."""
-    return root.evaluate("root => root.explorer.view.flip")
+    return root.evaluate("root => root.widget.view.flip")
 
 
 def drag(page: Page, root: Locator, passes: int = 5, moves: int = 40) -> None:
@@ -91,7 +91,7 @@ def check_drags(page: Page, where: str, limit_ms: float = 50) -> float:
     return p95(times)
 
 
-def contrasts(root: Locator, panel: str = ".cx-panel") -> dict[str, float]:
+def contrasts(root: Locator, panel: str = ".page-panel") -> dict[str, float]:
     """Return the WCAG contrast ratio of each visible text against the background behind it."""
     return root.evaluate(
         """(root, panel) => {
@@ -114,7 +114,7 @@ def contrasts(root: Locator, panel: str = ".cx-panel") -> dict[str, float]:
       const walker = document.createTreeWalker(root.querySelector(panel), NodeFilter.SHOW_TEXT);
       while (walker.nextNode()) {
         const node = walker.currentNode.parentElement;
-        const hidden = node.closest('.cx-hidden, .cg-hidden') || !node.checkVisibility();
+        const hidden = node.closest('.page-hidden') || !node.checkVisibility();
         if (!walker.currentNode.data.trim() || hidden) continue;
         const [a, b] = [luminance(parse(getComputedStyle(node).color).rgb), luminance(behind(node))];
         found[`${Object.keys(found).length} ${walker.currentNode.data}`] =

@@ -61,7 +61,7 @@ def test_hover_keys_attack_and_switches(chart):
     assert page.locator(".cc-model").count() == 1
     assert reads(page) == ["–", "90%"]
     page.wait_for_timeout(400)
-    assert page.locator(".cc-hidden").text_content() == "FGSM, ε = 0.3: pgd, 7 steps 90%"
+    assert page.locator(".page-hidden").text_content() == "FGSM, ε = 0.3: pgd, 7 steps 90%"
 
 
 def test_the_curve_is_drawn_where_its_values_are(chart):

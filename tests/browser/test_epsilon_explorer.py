@@ -155,9 +155,9 @@ def test_what_is_drawn_is_the_attack(offline):
     offline.keyboard.press("End")
     worst, biggest = root.evaluate(
         """root => {
-          const { clean, adv } = root.explorer.panes;
+          const { clean, adv } = root.widget.panes;
           let worst = 0, biggest = 0;
-          const view = root.explorer.view, level = view.step.length - 1, size = 784;
+          const view = root.widget.view, level = view.step.length - 1, size = 784;
           for (let i = 0; i < size; i++) {
             const delta = 255 * view.step[level] * view.frames[(level - 1) * size + i];
             const drawn = adv.context.getImageData(i % 28, Math.floor(i / 28), 1, 1).data[0];
@@ -178,11 +178,11 @@ def test_two_explorers_share_a_page(offline):
         """async () => {
           const root = document.querySelector('.cs329t-explorer');
           const copy = document.createElement('div');
-          copy.className = 'cs329t-explorer';
-          copy.innerHTML = '<div class="cx-static"></div>';
-          copy.append(root.querySelector('.cx-data').cloneNode(true));
+          copy.className = root.className;
+          copy.innerHTML = '<div class="page-static"></div>';
+          copy.append(root.querySelector('.page-data').cloneNode(true));
           const script = document.createElement('script');
-          script.textContent = root.querySelector('script:not(.cx-data)').textContent;
+          script.textContent = root.querySelector('script:not(.page-data)').textContent;
           copy.append(script);
           root.after(copy);
         }"""
@@ -206,7 +206,7 @@ def test_the_slider_stays_under_the_pointer(offline, width):
     heights = set()
     for key in ["Home"] + ["ArrowRight"] * 24:
         offline.keyboard.press(key)
-        heights.add(root.evaluate("r => r.explorer.slider.getBoundingClientRect().y - r.getBoundingClientRect().y"))
+        heights.add(root.evaluate("r => r.widget.slider.getBoundingClientRect().y - r.getBoundingClientRect().y"))
     assert len(heights) == 1
 
 

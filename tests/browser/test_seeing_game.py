@@ -22,7 +22,7 @@ pytestmark = pytest.mark.browser
 
 LIVE = ".cs329t-game[data-live=yes]"
 # undefined for a moment after the end, while Python's new output with the answers in it unpacks its pictures
-STATE = "document.querySelector('.cs329t-game')?.game?.state"
+STATE = "document.querySelector('.cs329t-game')?.widget?.state"
 # a small game: three norms on random pictures, short ladders, no blank
 GAME_CELL = """\
 import torch
@@ -72,7 +72,7 @@ def settled(page):
 def choose(page, watcher):
     """Answer the pair that is shown, by a key, as the observer of its norm would; return the norm and the answer."""
     norm, size, side = page.evaluate("""() => {
-      const { game } = document.querySelector('.cs329t-game'), { shown } = game;
+      const { widget: game } = document.querySelector('.cs329t-game'), { shown } = game;
       return [game.data.norms[shown.norm].name, game.data.norms[shown.norm].levels[shown.level], shown.side];
     }""")
     right = watcher[norm].choose(size)
@@ -190,7 +190,7 @@ def test_a_page_that_was_reloaded_still_reaches_python(page, lab):
     page.locator(".jp-mod-dirty").first.wait_for(state="detached")
     page.reload()
     page.locator(LIVE).wait_for()
-    page.wait_for_function("Object.keys(window.cs329tCouriers ?? {}).length === 1")
+    page.wait_for_function("Object.keys(window.cs329tGameAnswers ?? {}).length === 1")
     page.get_by_role("button", name="Begin with a practice pair").focus()
     game = made()
     game.take(play(page, observers(game)))
@@ -229,9 +229,9 @@ def test_the_two_staircases_are_one_algorithm(opened):
         game.trials, game.results = stairs.trials, {norm: stairs.threshold}
         shown, done, found, said = page.evaluate(
             """([norm, bits, trials]) => {
-              const { game } = document.querySelector('.cs329t-game');
+              const { widget: game } = document.querySelector('.cs329t-game');
               const at = game.data.norms.findIndex((one) => one.name === norm);
-              const stairs = game.climb(at, bits, trials);
+              const stairs = game.replay(at, bits, trials);
               const { answers, done, threshold } = stairs;
               return [answers.map((one) => one[0]), done, threshold, game.sentence(at, threshold)];
             }""",
@@ -257,11 +257,10 @@ def test_what_is_drawn_is_what_python_says_to_the_byte(opened):
             for level in (0, 2, len(game.eps[norm]) - 1):
                 drawn = page.evaluate(
                     """(shown) => {
-                      const { game } = document.querySelector('.cs329t-game');
+                      const { widget: game } = document.querySelector('.cs329t-game');
                       game.shown = shown;
                       game.reveal();
-                      const drawn = (canvas) => canvas.getContext('2d').getImageData(0, 0, 16, 16).data;
-                      return game.canvases.map((canvas) => [...drawn(canvas)]);
+                      return game.pictures.map(({ context }) => [...context.getImageData(0, 0, 16, 16).data]);
                     }""",
                     {"norm": at, "picture": picture, "level": level, "side": 1},
                 )
@@ -301,7 +300,7 @@ def test_escape_pauses_and_held_keys_choose_once(opened):
     page = opened(made())
     page.get_by_role("button", name="Skip the practice").click()
     page.wait_for_function(f"{STATE} === 'choice'")
-    count = "document.querySelector('.cs329t-game').game.answered"
+    count = "document.querySelector('.cs329t-game').widget.answered"
     page.keyboard.down("f")
     for _ in range(5):
         page.keyboard.down("f")  # held: the browser repeats it
@@ -326,14 +325,14 @@ def test_a_blank_comes_between_pairs_and_time_can_be_limited(opened):
     page.get_by_role("button", name="Skip the practice").click()
     page.keyboard.press("f")
     assert page.evaluate(STATE) == "blank"
-    assert page.evaluate("document.querySelector('.cs329t-game').game.answered") == 0, "nothing to choose from yet"
+    assert page.evaluate("document.querySelector('.cs329t-game').widget.answered") == 0, "nothing to choose from yet"
     opaque = "document.querySelector('.cg-choice canvas').getContext('2d').getImageData(0, 0, 1, 1).data[3]"
     assert page.evaluate(opaque) == 0
     page.wait_for_function(f"{opaque} === 255")
     page.wait_for_function(f"{opaque} === 0")
     assert page.evaluate(STATE) == "choice"
     page.keyboard.press("f")
-    assert page.evaluate("document.querySelector('.cs329t-game').game.answered") == 1
+    assert page.evaluate("document.querySelector('.cs329t-game').widget.answered") == 1
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -343,7 +342,7 @@ def test_text_is_legible_and_the_focus_is_seen(opened, scheme):
     page = opened(game, scheme=scheme)
     root = page.locator(LIVE)
     for screen in ("results", "start", "choice"):
-        found = contrasts(root, ".cg-panel")
+        found = contrasts(root, ".page-panel")
         assert len(found) >= 5, screen
         assert min(found.values()) >= 4.5, {text: round(ratio, 2) for text, ratio in found.items() if ratio < 4.5}
         page.keyboard.press("Tab")

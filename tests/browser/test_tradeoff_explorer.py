@@ -13,8 +13,8 @@ pytestmark = pytest.mark.browser
 LISTENER = (
     "<script>document.addEventListener('keydown', () => { window.lab = true; }, true);</script>"  # as JupyterLab's
 )
-CALL = "([name, ...args]) => document.querySelector('.cs329t-tradeoff').tradeoff.functions[name](...args)"
-MANY = "(xs) => xs.map(document.querySelector('.cs329t-tradeoff').tradeoff.functions.phi)"
+CALL = "([name, ...args]) => document.querySelector('.cs329t-tradeoff').widget.functions[name](...args)"
+MANY = "(xs) => xs.map(document.querySelector('.cs329t-tradeoff').widget.functions.phi)"
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def explorer(page, tmp_path):
     )
     page.route("**/*", lambda route: route.continue_() if route.request.url.startswith("file:") else route.abort())
     page.goto((tmp_path / "page.html").as_uri())
-    page.wait_for_selector(".ct-panel")
+    page.wait_for_selector(".page-panel")
     return page
 
 

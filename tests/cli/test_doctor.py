@@ -193,7 +193,9 @@ def test_front_end(jupyter, tmp_path, monkeypatch):
         (folder / "package.json").write_text("{}")
     assert doctor.front_end().ok
     monkeypatch.setattr(doctor, "STATIC", tmp_path)
-    assert_fails(doctor.front_end(), "epsilon_explorer.js, epsilon_explorer.css missing", "git checkout")
+    assert_fails(
+        doctor.front_end(), "page.js, page.css, epsilon_explorer.js, epsilon_explorer.css missing", "git checkout"
+    )
 
 
 def test_lessons(jupyter, tmp_path, monkeypatch):

@@ -26,7 +26,7 @@ def measured():
 def test_the_page_holds_every_value_with_its_interval_and_no_address():
     explorer = CurveExplorer(measured(), title="<b>")
     page = explorer.to_html()
-    (text,) = re.findall(r'class="cc-data">(.*?)</script>', page, re.S)
+    (text,) = re.findall(r'class="page-data">(.*?)</script>', page, re.S)
     data = json.loads(text)
     assert data == json.loads(json.dumps(explorer.data()))
     assert data["eps"] == list(EPS)
@@ -44,7 +44,7 @@ def test_the_page_holds_every_value_with_its_interval_and_no_address():
 
 def test_without_scripts_a_picture_and_a_table_remain():
     page = CurveExplorer(measured()).to_html()
-    still = page.split('class="cc-static">')[1].split("<script")[0]
+    still = page.split('class="page-static">')[1].split("<script")[0]
     assert 'alt="Accuracy under PGD' in still
     assert "data:image/png;base64," in still
     assert "<td>99%</td><td>20%</td><td>0%</td>" in still
@@ -53,7 +53,7 @@ def test_without_scripts_a_picture_and_a_table_remain():
 def test_jupyter_gets_html_and_everything_else_a_line():
     bundle = CurveExplorer(measured())._repr_mimebundle_()
     assert bundle["text/plain"] == "CurveExplorer: standard, pgd, </script>; PGD, FGSM; 3 radii from 0 to 0.3"
-    assert bundle["text/html"].startswith('<div class="cs329t-curves">')
+    assert bundle["text/html"].startswith('<div class="cs329t-page cs329t-curves">')
 
 
 @pytest.mark.parametrize(

@@ -27,8 +27,8 @@ def linear():
 
 
 def unpack(html):
-    """Read the page's data block as `epsilon_explorer.js` does: the header and the body."""
-    packed = re.search(r'class="cx-data">([^<]*)</script>', html)[1]
+    """Read the page's data block as `page.js` does: the header and the body."""
+    packed = re.search(r'class="page-data">([^<]*)</script>', html)[1]
     block = zlib.decompress(base64.b64decode(packed))
     end = 4 + int.from_bytes(block[:4], "little")
     return json.loads(block[4:end]), block[end:]

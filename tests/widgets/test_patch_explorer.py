@@ -36,7 +36,7 @@ def test_the_grid_is_what_the_model_says_of_the_pasted_patch():
 def test_the_page_holds_every_prediction_and_no_address():
     found = explorer(class_names=["up left", "up right", "down left", "</script>", "nothing"])
     page = found.to_html()
-    (text,) = re.findall(r'class="cp-data">(.*?)</script>', page, re.S)
+    (text,) = re.findall(r'class="page-data">(.*?)</script>', page, re.S)
     data = json.loads(text)
     assert data == json.loads(json.dumps(found.data()))
     assert [len(size) for size in data["cells"]] == [2, 2]

@@ -12,7 +12,7 @@ from cs329t_robust.widgets.tradeoff_explorer import SLIDERS, TradeoffExplorer
 def test_the_page_holds_its_start_and_no_address():
     found = TradeoffExplorer(StrongWeak(50, 0.9, 0.25), 0.5, title="a </script> title")
     page = found.to_html()
-    (text,) = re.findall(r'class="ct-data">(.*?)</script>', page, re.S)
+    (text,) = re.findall(r'class="page-data">(.*?)</script>', page, re.S)
     data = json.loads(text)
     assert data["start"] == {"d": 50, "p": 0.9, "eta": 0.25, "eps": 0.5}
     assert data["title"] == "a </script> title"

@@ -1,16 +1,9 @@
 // The seeing game: two pictures, one changed, choose which. No kernel, no network; staircase.js comes before this text.
-// Python (seeing_game.py) writes the data and reads the answers; `unpack` reads what `SeeingGame.data` describes.
+// Python (seeing_game.py) writes the data and reads the answers; `changed` reads what `Changes.pack` describes.
 
 const KEYS = { ArrowLeft: 0, ArrowUp: 0, f: 0, F: 0, ArrowRight: 1, ArrowDown: 1, j: 1, J: 1 };
 const SIDES = ["left", "right"];
 const PATIENCE_MS = 4000; // for Python to say that it has the result
-
-function make(tag, className = "", ...inside) {
-  const node = document.createElement(tag);
-  if (className) node.className = className;
-  node.append(...inside);
-  return node;
-}
 
 /* Numbers in [0, 1) that follow from a seed (mulberry32). */
 function randomFrom(seed) {
@@ -23,15 +16,9 @@ function randomFrom(seed) {
   };
 }
 
-async function unpack(root) {
-  const packed = Uint8Array.from(atob(root.querySelector(".cg-data").textContent.trim()), (letter) => letter.charCodeAt(0));
-  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));
-  const buffer = await new Response(stream).arrayBuffer();
-  const headerBytes = new DataView(buffer).getUint32(0, true);
-  const data = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, headerBytes)));
-  data.body = buffer.slice(4 + headerBytes);
-  data.size = data.width * data.height * data.channels;
-  return data;
+async function read(root) {
+  const { header, body } = await unpack(root);
+  return { ...header, body, size: header.width * header.height * header.channels };
 }
 
 /* Return the bytes (height, width, channels) of a picture changed by a level of a norm; level -1 is unchanged. */
@@ -50,15 +37,6 @@ function changed(data, picture, norm, level) {
   for (let i = 0; i < data.norms[norm].levels[level]; i++)
     for (let c = 0; c < data.channels; c++) pixels[places[i] * data.channels + c] = colours[i * data.channels + c];
   return pixels;
-}
-
-function paint(canvas, data, pixels) {
-  const image = new ImageData(data.width, data.height);
-  for (let i = 0; i < data.width * data.height; i++) {
-    for (let c = 0; c < 3; c++) image.data[4 * i + c] = pixels[i * data.channels + (data.channels === 1 ? 0 : c)];
-    image.data[4 * i + 3] = 255;
-  }
-  canvas.getContext("2d").putImageData(image, 0, 0);
 }
 
 /* Write a size as Python's `say` does: two digits, in the norm's own unit. */
@@ -110,16 +88,11 @@ class SeeingGame {
 
   build() {
     const { data } = this;
-    this.panel = make("div", "cg-panel");
-    this.panel.setAttribute("role", "group");
-    this.panel.setAttribute("aria-label", data.title);
     this.card = make("div", "cg-card");
     this.card.tabIndex = -1;
     this.stage = this.buildStage();
-    this.live = make("div", "cg-hidden");
-    this.live.setAttribute("aria-live", "polite");
-    this.panel.append(make("div", "cg-title", data.title), this.card, this.stage, this.live);
-    this.root.querySelector(".cg-static").replaceWith(this.panel);
+    this.announcer = new Announcer();
+    this.panel = openPanel(this.root, data.title, this.card, this.stage, this.announcer.node);
     new ResizeObserver(() => this.layout()).observe(this.panel);
   }
 
@@ -130,25 +103,19 @@ class SeeingGame {
     stage.setAttribute("aria-label", "Which picture was changed? Left arrow or F: the first. Right arrow or J: the second. Escape: pause.");
     this.question = make("div", "cg-question", "Which picture was changed?");
     this.pair = make("div", "cg-pair");
-    this.canvases = SIDES.map((side, i) => {
-      const canvas = make("canvas");
-      canvas.width = this.data.width;
-      canvas.height = this.data.height;
+    this.pictures = SIDES.map((side, i) => {
+      const picture = new Picture(this.data.width, this.data.height);
       const keys = make("span", "cg-key", make("span", "cg-beside", i ? "right: → or J" : "left: ← or F"), make("span", "cg-above", i ? "lower: ↓ or J" : "upper: ↑ or F"));
-      const button = make("button", "cg-choice", canvas, keys);
-      button.type = "button";
-      button.setAttribute("aria-label", `the ${side} or ${i ? "lower" : "upper"} picture was changed`);
-      button.onclick = () => this.choose(i);
-      this.pair.append(button);
-      return canvas;
+      const choice = button("cg-choice", [picture.canvas, keys], () => this.choose(i));
+      choice.setAttribute("aria-label", `the ${side} or ${i ? "lower" : "upper"} picture was changed`);
+      this.pair.append(choice);
+      return picture;
     });
-    this.bar = make("progress", "cg-bar");
-    this.bar.setAttribute("aria-label", "pairs done");
+    this.progress = make("progress", "cg-progress");
+    this.progress.setAttribute("aria-label", "pairs done");
     this.count = make("span", "cg-count");
-    const pause = make("button", "cg-button cg-quiet", "Pause (Esc)");
-    pause.type = "button";
-    pause.onclick = () => this.pause();
-    stage.append(this.question, this.pair, make("div", "cg-foot", this.bar, this.count, pause));
+    const pause = button("cg-button cg-quiet", "Pause (Esc)", () => this.pause());
+    stage.append(this.question, this.pair, make("div", "cg-foot", this.progress, this.count, pause));
     return stage;
   }
 
@@ -160,7 +127,7 @@ class SeeingGame {
     const beside = fits((room - 24) / 2 - 8);
     this.pair.classList.toggle("cg-stacked", beside < 1);
     const zoom = beside || Math.max(1, Math.min(fits(room - 8), Math.floor(tall / 2 / height)));
-    for (const canvas of this.canvases) canvas.style.width = `${zoom * width}px`;
+    for (const { canvas } of this.pictures) canvas.style.width = `${zoom * width}px`;
   }
 
   deal() {
@@ -183,12 +150,7 @@ class SeeingGame {
     this.state = state;
     this.stage.hidden = true;
     this.card.hidden = false;
-    const row = make("div", "cg-buttons", ...buttons.map(([text, act], i) => {
-      const button = make("button", i ? "cg-button cg-quiet" : "cg-button", text);
-      button.type = "button";
-      button.onclick = act;
-      return button;
-    }));
+    const row = make("div", "cg-buttons", ...buttons.map(([text, act], i) => button(i ? "cg-button cg-quiet" : "cg-button", text, act)));
     this.card.replaceChildren(...content, row);
     if (focus) (state === "results" ? this.card : row.firstChild).focus({ preventScroll: true });
   }
@@ -231,8 +193,8 @@ class SeeingGame {
     this.state = "blank";
     this.layout();
     this.say(trial.practice ? "Practice pair" : `Pair ${this.answered + 1} of at most ${this.total}`);
-    this.bar.max = this.total;
-    this.bar.value = this.answered;
+    this.progress.max = this.total;
+    this.progress.value = this.answered;
     this.stage.focus({ preventScroll: true });
     // a blank between pairs, or what changed would be seen to flicker
     this.clear();
@@ -242,17 +204,17 @@ class SeeingGame {
 
   say(text) {
     this.count.textContent = text;
-    this.live.textContent = text;
+    this.announcer.say(text, 0);
   }
 
   clear() {
-    for (const canvas of this.canvases) canvas.getContext("2d").clearRect(0, 0, canvas.width, canvas.height);
+    for (const picture of this.pictures) picture.clear();
   }
 
   reveal() {
     const { picture, norm, level, side } = this.shown;
     this.state = "choice";
-    this.canvases.forEach((canvas, i) => paint(canvas, this.data, changed(this.data, picture, norm, i === side ? level : -1)));
+    this.pictures.forEach((one, i) => one.paint(changed(this.data, picture, norm, i === side ? level : -1), this.data.channels));
     if (this.data.seconds) this.timer = setTimeout(() => this.clear(), 1000 * this.data.seconds);
   }
 
@@ -290,7 +252,7 @@ class SeeingGame {
   }
 
   /* The staircase of a norm after these answers; with `sentence`, what a test compares with Python. */
-  climb(norm, answers, trials = this.data.trials) {
+  replay(norm, answers, trials = this.data.trials) {
     return Staircase.replay(this.data.norms[norm].levels, answers, trials);
   }
 
@@ -299,7 +261,7 @@ class SeeingGame {
   }
 
   recall(answers) {
-    this.stairs = this.data.norms.map((norm, i) => this.climb(i, [...answers[norm.name]].map((one) => one === "1")));
+    this.stairs = this.data.norms.map((norm, i) => this.replay(i, [...answers[norm.name]].map((one) => one === "1")));
     const waited = (window.cs329tGameFocus ?? "") === this.data.id;
     if (waited) delete window.cs329tGameFocus;
     this.showResults("Kept in this notebook: save it, and the result is there when you open it again. In Python: game.results.", waited);
@@ -307,10 +269,10 @@ class SeeingGame {
 
   finish() {
     const { id } = this.data;
-    const couriers = (window.cs329tCouriers ?? {})[id] ?? 0;
-    this.showResults(couriers ? "Handing the result to Python …" : "", true);
+    const listening = window.cs329tGameAnswers?.[id];
+    this.showResults(listening ? "Handing the result to Python …" : "", true);
     this.say("Done. Your thresholds follow.");
-    if (!couriers) return this.offerLine();
+    if (!listening) return this.offerLine();
     window.cs329tGameFocus = id;
     const kept = (event) => {
       if (event.detail.id !== id) return;
@@ -354,42 +316,22 @@ class SeeingGame {
     }));
     this.kept = make("p", "cg-kept", kept);
     const heading = make("div", "cg-heading", "What you saw");
-    const meaning = make("p", "cg-note", "“You notice at”: the size at which three of four choices are right; half would be guessing. "
+    const meaning = make("p", "cg-meaning", "“You notice at”: the size at which three of four choices are right; half would be guessing. "
       + "“The model breaks at”: the smallest change found that alters its prediction, the median over these pictures.");
     this.screen("results", [heading, make("div", "cg-scroll", table), list, meaning, this.kept],
       [["Play again", () => { this.deal(); this.showStart(); this.card.querySelector("button").focus(); }]], focus);
   }
+
+  onKey(event) {
+    if (!["choice", "blank"].includes(this.state)) return false;
+    if (event.key === "Escape") this.pause();
+    else if (!(event.key in KEYS)) return false;
+    else if (!event.repeat) this.choose(KEYS[event.key]);
+    return true;
+  }
 }
 
-/* JupyterLab listens on the document, in the capture phase, where an arrow key selects another cell: so we listen on
- * the window, which comes before. Shift+Enter, Ctrl+S and the like pass. */
-function shieldKeys() {
-  if (window.cs329tGameKeys) return;
-  window.cs329tGameKeys = true;
-  window.addEventListener("keydown", (event) => {
-    const passes = event.ctrlKey || event.metaKey || event.altKey || (event.shiftKey && event.key === "Enter");
-    const root = event.target instanceof Element ? event.target.closest(".cs329t-game") : null;
-    if (passes || !root) return;
-    event.stopPropagation();
-    const { game } = root;
-    if (!game || !["choice", "blank"].includes(game.state)) return;
-    if (event.key === "Escape") game.pause();
-    else if (event.key in KEYS) {
-      if (!event.repeat) game.choose(KEYS[event.key]);
-    } else return;
-    event.preventDefault();
-  }, true);
-}
-
-async function start(root) {
-  if (!root || root.dataset.live) return;
-  shieldKeys();
-  root.dataset.live = "loading";
-  const data = await unpack(root);
-  root.game = new SeeingGame(root, data, JSON.parse(root.querySelector(".cg-answers").textContent));
-  root.dataset.live = "yes";
-}
-
-const own = document.currentScript && document.currentScript.closest(".cs329t-game");
-if (own) start(own);
-else document.querySelectorAll(".cs329t-game:not([data-live])").forEach(start);
+comeAlive(".cs329t-game", async (root) => {
+  const answers = JSON.parse(root.querySelector(".cg-answers").textContent);
+  return new SeeingGame(root, await read(root), answers);
+});

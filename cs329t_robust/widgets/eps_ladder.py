@@ -1,4 +1,4 @@
-"""Ladders of eps: one image under one attack at every radius, computed as one batch."""
+"""A ladder of eps: what an attack does to one image at every radius of a list, all computed as one batch."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -53,7 +53,7 @@ class Ladder:
         return self.flipped.index(True) if True in self.flipped else None
 
 
-def climb(
+def compute_ladders(
     model: Model,
     x: Tensor,
     y: Tensor,
