@@ -28,6 +28,11 @@ class LiveTraining:
     ----------
     moments : list of Moment
         What `fit` reported: for every 20th batch its clean and its perturbed accuracy.
+
+    Raises
+    ------
+    ValueError
+        If `every` is no number of seconds >= 0.
     """
 
     def __init__(self, title: str, *, every: float = 1.0) -> None:

@@ -122,7 +122,23 @@ def photographs_game(
 ) -> SeeingGame:
     """Make the game of three photographs at full size and the ImageNet classifier, in about 9 CPU seconds.
 
-    All settings are those of `SeeingGame`. "The model breaks" where it no longer says what it says of the photograph.
+    "The model breaks" where it no longer says what it says of the photograph.
+
+    Parameters
+    ----------
+    trials, seconds, blank, seed, keep
+        As in `SeeingGame`.
+
+    Returns
+    -------
+    SeeingGame
+
+    Raises
+    ------
+    ValueError
+        If a setting is outside its range.
+    MissingExtra
+        If the packages with the photographs or the classifier are missing.
     """
     x, _ = photos(PHOTOGRAPHS)
     model = imagenet_classifier()
@@ -143,7 +159,24 @@ def digits_game(
     seed: int | None = None,
     keep: str | Path | None = None,
 ) -> SeeingGame:
-    """Make the game of four digits and the standard MNIST classifier; all settings are those of `SeeingGame`."""
+    """Make the game of four digits and the standard MNIST classifier.
+
+    Parameters
+    ----------
+    trials, seconds, blank, seed, keep
+        As in `SeeingGame`.
+
+    Returns
+    -------
+    SeeingGame
+
+    Raises
+    ------
+    ValueError
+        If a setting is outside its range.
+    DataError
+        If the digits or the classifier are missing.
+    """
     x, y = mnist("test", 4)
     searched = {
         "Linf": [k / 255 for k in range(4, 65, 2)],
