@@ -1,15 +1,12 @@
 """`cs329t grade` and `cs329t release`: read the options, do the work, print what was done."""
 
+import argparse
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ..grading.assignment import Assignment, AssignmentError, read, whole_course
-from ..grading.grade import GradingError, grade
-from ..grading.gradescope import autograder
-from ..grading.nbgrader import instructor_version
-from ..grading.release import release
-from ..grading.results import write
-from ..grading.sandbox.launcher import strongest
-from ..grading.submissions import Student, students
+if TYPE_CHECKING:
+    from ..grading.assignment import Assignment
 
 PROMISES = {
     "full": "sandbox full: no files but Python's, no network, a process tree of its own, limits",
@@ -22,6 +19,37 @@ AFTER = {
     "a reader of its checks. Grade what comes back with: cs329t grade",
     "nbgrader": "WITH solutions, marked for nbgrader. Next: nbgrader generate_assignment",
 }
+
+
+def add_parsers(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the commands to argparse's sub-commands."""
+    release = commands.add_parser("release", help="write the students' bundle, without solutions (instructors)")
+    release.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new or empty folder")
+    release.add_argument("--assignment", type=Path, metavar="TOML", help="lessons, due date, points (default: all)")
+    kind = release.add_mutually_exclusive_group()
+    kind.add_argument("--gradescope", action="store_true", help="write Gradescope's autograder to DIR, a .zip")
+    kind.add_argument("--nbgrader", action="store_true", help="write nbgrader's instructor version to DIR, source/NAME")
+    release.set_defaults(run=_release)
+
+    grade = commands.add_parser("grade", help="grade a folder of submissions (instructors)")
+    grade.add_argument(
+        "submissions", type=Path, metavar="SUBMISSIONS", help="a folder with a folder, zip or notebook a student"
+    )
+    grade.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="where the results go; a later run goes on there"
+    )
+    grade.add_argument("--assignment", type=Path, metavar="TOML", help="lessons and points (default: every lesson)")
+    grade.add_argument("--jobs", type=int, default=1, help="students graded at once (default: 1)")
+    grade.add_argument("--timeout", type=int, default=60, metavar="S", help="seconds for one answer (default: 60)")
+    grade.add_argument("--memory", type=int, default=1024, metavar="MB", help="memory for one answer (default: 1024)")
+    grade.add_argument(
+        "--seed", metavar="TEXT", help="secret of the hidden inputs (default: random, kept in DIR/secret)"
+    )
+    grade.add_argument("--single", action="store_true", help="SUBMISSIONS is one student's folder, as on Gradescope")
+    grade.add_argument(
+        "--unprotected", action="store_true", help="run answers with your own rights where no sandbox works"
+    )
+    grade.set_defaults(run=_grade)
 
 
 def grade_folder(
@@ -44,6 +72,12 @@ def grade_folder(
     GradingError, SandboxError, SubmissionError, AssignmentError
         With what was expected, what came, and the likely fix.
     """
+    from ..grading.assignment import read, whole_course
+    from ..grading.grade import GradingError, grade
+    from ..grading.results import write
+    from ..grading.sandbox.launcher import strongest
+    from ..grading.submissions import Student, students
+
     for name, value, least in (("--jobs", jobs, 1), ("--timeout", seconds, 1), ("--memory", memory, 64)):
         if value < least:
             raise GradingError(f"{name}: expected a whole number >= {least}, got {value}")
@@ -74,6 +108,11 @@ def release_bundle(out: Path, assignment: Path | None, kind: str = "students") -
     AssignmentError, LessonError
         With what was expected, what came, and the likely fix.
     """
+    from ..grading.assignment import AssignmentError, read, whole_course
+    from ..grading.gradescope import autograder
+    from ..grading.nbgrader import instructor_version
+    from ..grading.release import release
+
     plan = read(assignment) if assignment else whole_course()
     if kind == "gradescope":
         if assignment is None:
@@ -87,7 +126,7 @@ def release_bundle(out: Path, assignment: Path | None, kind: str = "students") -
     return 0
 
 
-def _summary(out: Path, plan: Assignment, totals: dict[str, float], troubled: list[str]) -> int:
+def _summary(out: Path, plan: "Assignment", totals: dict[str, float], troubled: list[str]) -> int:
     possible = sum(plan.worth(exercise) for exercise in plan.exercises)
     mean = sum(totals.values()) / len(totals)
     print(f"graded {len(totals)} students, mean {mean:.1f} of {possible:g} points")
@@ -95,3 +134,23 @@ def _summary(out: Path, plan: Assignment, totals: dict[str, float], troubled: li
     if troubled:
         print(f"The grader itself failed for {', '.join(troubled)}: see log.txt. A second run tries these again.")
     return 1 if troubled else 0
+
+
+def _release(arguments: argparse.Namespace) -> int:
+    kind = "gradescope" if arguments.gradescope else "nbgrader" if arguments.nbgrader else "students"
+    return release_bundle(arguments.out, arguments.assignment, kind)
+
+
+def _grade(arguments: argparse.Namespace) -> int:
+    return grade_folder(
+        arguments.submissions,
+        arguments.out,
+        assignment=arguments.assignment,
+        single=arguments.single,
+        unprotected=arguments.unprotected,
+        jobs=arguments.jobs,
+        seconds=arguments.timeout,
+        memory=arguments.memory,
+        seed=arguments.seed,
+        progress=sys.stderr.isatty(),
+    )

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from cs329t_robust import L2, Linf, pgd, robust_accuracy
-from cs329t_robust.cli import main
+from cs329t_robust.cli import train
 from cs329t_robust.data import datasets
 from cs329t_robust.models import networks
 from cs329t_robust.training import recipes
@@ -21,7 +21,7 @@ def digits():
 
 
 def test_the_command_offers_every_recipe():
-    assert sorted(main.METHODS) == sorted(RECIPES)
+    assert sorted(train.METHODS) == sorted(RECIPES)
 
 
 @pytest.mark.parametrize("name", RECIPES)
