@@ -128,11 +128,11 @@ def apgd_run(
         elif k in marks:
             look_back(s, k - looked)
             looked = k
-        done = found.adversarial[s.image] if drop else torch.zeros_like(s.adversarial)
+        staying = ~found.adversarial[s.image] if drop else torch.ones_like(s.adversarial)
         if k in left:  # who is given up must not depend on the batch
-            search.leave(done | (_rank(s) >= left[k]), now=True)
+            search.shrink_to(staying & (_rank(s) < left[k]), now=True)
         elif drop:
-            search.leave(done, look=k in looks)
+            search.shrink_to(staying, look=k in looks)
         if search.over:
             return s.best
         s.previous, s.x_adv = s.x_adv, next_point(s, k)

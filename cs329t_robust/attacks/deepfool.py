@@ -105,7 +105,7 @@ def deepfool(
             ways = _straight(away, gradients, norm) if step < PATIENCE else _inside(s.x_adv, gaps, gradients, norm)
             search.move(_go(s.x_adv, _of_each(ways, away.argmin(1)), overshoot))
             s.rivals = s.rivals.gather(1, away.argsort(stable=True, dim=1)[:, :nearest])
-            search.leave(s.adversarial)
+            search.shrink_to(~s.adversarial)
         found = search.finish()
         ball, best = BALLS[norm](0.0), Nearest(x)
         best.offer(found.x_adv, ball.distance(x, found.x_adv), found.adversarial)

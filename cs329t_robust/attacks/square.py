@@ -97,12 +97,12 @@ def square(
             new = propose(s, share * _schedule(step, queries)) if step else start(s)
             return {"x_adv": s.project(new)}
 
-        def given_up(step: int) -> Tensor | None:
+        def hopeful(step: int) -> Tensor | None:
             if hope is None or step not in LOOKS:
                 return None
-            return s.margin < hope * (LOOKS[0] / step) ** FADE * (1 - step / queries) * s.margin_at_x
+            return s.margin >= hope * (LOOKS[0] / step) ** FADE * (1 - step / queries) * s.margin_at_x
 
-        return check_finite(random_search(model, s, proposed, queries, targeted, given_up))
+        return check_finite(random_search(model, s, proposed, queries, targeted, hopeful))
 
 
 def _schedule(i: int, queries: int) -> float:

@@ -208,7 +208,7 @@ def test_nothing_is_recorded_unless_it_is_asked_for(tape, some, monkeypatch, set
 
 def test_a_setting_that_is_neither_on_nor_off_is_refused(tape, some, monkeypatch):
     monkeypatch.setenv("CS329T_CUDA_GRAPHS", "yes")
-    with pytest.raises(ValueError, match="CS329T_CUDA_GRAPHS: expected 1 to record .* or 0, got 'yes'"):
+    with pytest.raises(ValueError, match=r"CS329T_CUDA_GRAPHS: expected 1 to record .* or 0, got 'yes'"):
         pgd(*some, threat=Linf(0.1), steps=40)
 
 

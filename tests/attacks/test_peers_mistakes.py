@@ -10,7 +10,7 @@ import pytest
 import torch
 from attack_table import ROWS
 
-from cs329t_robust import Linf, attacks, autoattack, cw, deepfool, fmn, penalty, pgd
+from cs329t_robust import Linf, autoattack, cw, deepfool, fmn, penalty, pgd
 from cs329t_robust.attacks.autoattack import standard
 from cs329t_robust.attacks.engine.batches import images_at_once
 from cs329t_robust.models import networks
