@@ -74,12 +74,16 @@ def maximise(
     left = targets_left(steps, m, share)
     with borrowed(model):
         found, random = APGDFound(model, x, targeted), ImageRandom(seed, x)
-        todo = torch.arange(len(x), device=x.device)
+        remaining = torch.arange(len(x), device=x.device)
         for restart in range(restarts):
-            image = todo.repeat_interleave(m)
-            runs, within = (image, x[image], y[image], targets[todo].flatten()), threat.select(image)
+            image = remaining.repeat_interleave(m)
+            runs, within = (image, x[image], y[image], targets[remaining].flatten()), threat.select(image)
             # in L1 from noise as large as the box, put back into the widest ball
-            noisy = x[todo] + 2 * random.uniform(x[todo]) - 1 if wider else threat.select(todo).sample(x[todo], random)
+            noisy = (
+                x[remaining] + 2 * random.uniform(x[remaining]) - 1
+                if wider
+                else threat.select(remaining).sample(x[remaining], random)
+            )
             start = noisy.repeat_interleave(m, 0)
             with section(restart / restarts, (restart + 1) / restarts):
                 for times, some in wider:
@@ -87,9 +91,9 @@ def maximise(
                     start = apgd_run(model, s, APGDFound(model, x), objective, some, False, {})
                 apgd_run(model, _begin(*runs, within, start), found, objective, steps, drop, left)
             if drop:
-                robust = ~found.adversarial[todo]
-                todo, random = todo[robust], random.select(robust)
-                if not len(todo):
+                robust = ~found.adversarial[remaining]
+                remaining, random = remaining[robust], random.select(robust)
+                if not len(remaining):
                     break
     return check_finite(found.x_adv)
 

@@ -32,7 +32,7 @@ class Search:
     batch : Batch
         What is searched. Its rows leave it, in place, when they are done.
     loss : callable, optional
-        (logits, y) to one value for each row: what is climbed, or descended if `targeted`. It may use the batch's rows.
+        (logits, y) to one value for each row: what is maximised, or minimised if `targeted`. It may use the batch.
     found : Found, optional
         What is told of the rows that leave.
     targeted : bool

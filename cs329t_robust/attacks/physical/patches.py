@@ -158,7 +158,7 @@ def train_patch(
     seed: int = 0,
     progress: Callable[[int, float], None] | None = None,
 ) -> Tensor:
-    """Train one patch on many pictures and poses: expectation over transformation.
+    """Train one patch on many pictures and poses: expectation over transformations.
 
     Parameters
     ----------
