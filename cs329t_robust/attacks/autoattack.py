@@ -36,8 +36,8 @@ def standard(threat: Threat, seed: int) -> list[Stage]:
 def fast(threat: Threat, seed: int) -> list[Stage]:
     """Return the cheap ensemble, which spends its budget only where an attack is getting somewhere.
 
-    APGD maximises cross-entropy, or the DLR where cross-entropy has no gradient. APGD-T follows 9 targets (5 in L1), and
-    at each look-back gives up the half that lags behind. Square gives an image up at 250, 500, 1000, 2000, 4000 queries
+    APGD maximises cross-entropy, or the DLR where that has no gradient. APGD-T follows 9 targets (5 in L1), and at each
+    look-back gives up the half that lags behind. Square gives an image up at 250, 500, 1000, 2000, 4000 queries
     if more than 57%, 23%, 8%, 3%, 0.4% of its margin is left, and takes the others to the published 5000. FAB-T is left
     out in Linf only: on networks trained in Linf it alone succeeds on half of the images in L2 and L1, with all its
     steps.
