@@ -8,6 +8,8 @@ SHELL := /bin/bash
 # Any Python >= 3.11; PYTHON=/path/to/python overrides.
 PYTHON ?=
 ARGS ?=
+# Processes that run tests side by side; auto is one for each core. Each computes with one thread.
+JOBS ?= auto
 # JupyterLab refuses to start for root, which is who one is in most containers; it listens on loopback, with its token.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
@@ -20,6 +22,7 @@ WEBSITE := website/.venv
 # JupyterLab reads this folder. Its news are switched off: they call home, and the workbook works offline.
 LABCONFIG := .venv/etc/jupyter/labconfig
 NOTEBOOKS := $(sort $(wildcard lessons/*.ipynb lessons/solutions/*.ipynb))
+SIDE_BY_SIDE = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
 NBVAL := --nbval --nbval-current-env --nbval-sanitize-with tests/lessons/sanitize.cfg --nbval-cell-timeout 120
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -40,12 +43,14 @@ lint: $(SETUP)  ## ruff, lint and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-unit: $(SETUP)  ## unit tests
-	$(BIN)/python -m pytest -m "not browser"
+unit: $(SETUP)  ## unit tests, on every core; JOBS=1 runs them one after the other
+	@echo "Unit tests: about ten minutes on two cores."
+	$(SIDE_BY_SIDE) --dist worksteal -m "not browser" $(ARGS)
 
 notebooks: $(SETUP)  ## nbval: run every notebook and compare its outputs with the stored ones
 	@test -n "$(NOTEBOOKS)" || { echo "make notebooks: no notebook in lessons/; run: make lessons" >&2; exit 1; }
-	$(BIN)/python -m pytest $(NBVAL) $(NOTEBOOKS)
+	@echo "Notebooks, open and solved: about ten minutes on two cores."
+	$(SIDE_BY_SIDE) --dist loadfile $(NBVAL) $(NOTEBOOKS)
 
 browser-test: $(SETUP) $(WEBSITE)/.set-up  ## drive the sliders and the site in Chromium (.ci/run installs Chromium)
 	$(BIN)/python -m pytest tests/browser -m browser

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torch import nn
 
-from ..grading.sandbox.launcher import Mother, SandboxError
+from ..grading.sandbox.launcher import Launcher, SandboxError
 from ..grading.sandbox.remote_function import Lost, RemoteFunction, rebuilt
 from . import tracks
 from .tracks import IMAGES, Refused, Score
@@ -87,12 +87,12 @@ def _attack(track: str, path: Path, secret: str, level: str, seconds: int, n: in
     text = path.read_text(encoding="utf-8", errors="replace")
     if len(text) > LONGEST:
         raise Refused(f"{track}: expected at most {LONGEST:,} characters of source, got {len(text):,}")
-    mother = Mother(level)
+    launcher = Launcher(level)
     try:
-        with mother.lend(seconds, MEMORY) as lent:
+        with launcher.fresh_sandbox(seconds, MEMORY) as sandbox:
             why = ""
             try:
-                function = RemoteFunction(lent.channel, seconds)
+                function = RemoteFunction(sandbox.channel, seconds)
                 first = function.begin({"cells": [{"role": "answer", "source": text}], "goal": "attack"})
                 if "broken" in first:
                     raise Refused(f"{track}: {str(first['broken'])[:500]}")
@@ -105,9 +105,9 @@ def _attack(track: str, path: Path, secret: str, level: str, seconds: int, n: in
                 raise
             except (Exception, SystemExit) as error:  # the student's own, rebuilt from its name and text
                 raise Refused(f"{track}: the attack raised {type(error).__name__}: {error}") from error
-            told = lent.close()
+            told = sandbox.close()
     finally:
-        mother.close()
+        launcher.close()
     raise Refused(f"{track}: {_ended(why, told, seconds)}")
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ..data.datasets import mnist
-from ..explanation import alignment, attributions
+from ..explanation import attributions, human_alignment
 from ..models.networks import SmallCNN
 from ..threat import Linf
 from .ledger import Claim, Finding, mean, share
@@ -25,13 +25,13 @@ def digits() -> tuple[Tensor, Tensor]:
 @cache
 def network(name: str) -> nn.Module:
     """Return one of the shipped networks, loaded once."""
-    return alignment.digit_models([name])[name]
+    return human_alignment.digit_models([name])[name]
 
 
 @cache
-def standing(name: str) -> alignment.Standing:
+def standing(name: str) -> human_alignment.Standing:
     """Return robustness and alignment of one network, as the lesson's map has them."""
-    return alignment.standing(network(name), *digits())
+    return human_alignment.standing(network(name), *digits())
 
 
 def gradients_along_x() -> Finding:
@@ -88,7 +88,7 @@ def fragile() -> Finding:
     net = network("standard")
     before, fake = attributions.saliency(net, x, y), attributions.forge(net, x, y, threat=Linf(0.05))
     turned = attributions.similarity(before, attributions.saliency(net, fake, y))
-    control = alignment.forged(net, x, y, Linf(0.05)).noisy
+    control = human_alignment.forged(net, x, y, Linf(0.05)).noisy
     with torch.no_grad():
         kept = bool((net(fake).argmax(1) == net(x).argmax(1)).all())
     return mean(

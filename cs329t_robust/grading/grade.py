@@ -173,7 +173,7 @@ def grade(
     out : Path
         Folder for the records; what it holds already is not graded again.
     level : str
-        The sandbox, see `mother.strongest`.
+        The sandbox, see `launcher.strongest`.
     jobs : int
         Judges at once.
     seconds, memory : int

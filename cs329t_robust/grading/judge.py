@@ -21,7 +21,7 @@ from .. import __version__, checks
 from ..checks.report import Report
 from ..checks.side_effects import explain_exception
 from ..lessons.student_answers import Answer, Handed, Pristine
-from .sandbox.launcher import Mother, SandboxError
+from .sandbox.launcher import Launcher, SandboxError
 from .sandbox.protocol import Channel, Opaque
 from .sandbox.remote_function import Lost, RemoteFunction, rebuilt
 from .submissions import opened
@@ -51,17 +51,19 @@ def hidden_seed(secret: str, exercise: checks.Exercise) -> int:
     )
 
 
-def judge(mother: Mother, exercise: checks.Exercise, answer: Answer, seed: int, limits: Limits) -> tuple[Report, str]:
+def judge(
+    launcher: Launcher, exercise: checks.Exercise, answer: Answer, seed: int, limits: Limits
+) -> tuple[Report, str]:
     """Return the report on one answer, and how its process ended ("" for as it should)."""
     if not answer.program:
         return _report(exercise, attempted=False), ""
-    with mother.lend(limits.seconds, limits.memory) as lent:
+    with launcher.fresh_sandbox(limits.seconds, limits.memory) as sandbox:
         why, report = "", None
         try:
-            report = _grade(lent.channel, exercise, answer, seed, limits)
+            report = _grade(sandbox.channel, exercise, answer, seed, limits)
         except Lost as error:
             why = error.why
-        told = lent.close()
+        told = sandbox.close()
     if told["ended"] == "sandbox":
         raise SandboxError(told["detail"])
     if report is not None:
@@ -126,7 +128,7 @@ class Judge:
         self.pristine = {lesson: Pristine(lesson, home) for lesson in setting["lessons"]}
         self.exercises = [e for lesson in setting["lessons"] for e in checks.lesson(lesson).exercises.values()]
         self.seeds = {e.id: hidden_seed(self.secret, e) for e in self.exercises}
-        self.mother = Mother(setting["level"], setting["slot"])
+        self.launcher = Launcher(setting["level"], setting["slot"])
 
     def records(self, task: dict) -> Iterator[dict]:
         """Yield the records of one student: one for each exercise, then one for the rest."""
@@ -151,7 +153,7 @@ class Judge:
     def _record(self, name: str, exercise: checks.Exercise, answer: Answer, key: str) -> dict:
         start, trouble = time.monotonic(), ""
         try:
-            report, ended = judge(self.mother, exercise, answer, self.seeds[exercise.id], self.limits)
+            report, ended = judge(self.launcher, exercise, answer, self.seeds[exercise.id], self.limits)
         except Exception:
             # our fault, not the student's: the record says so, the run ends with exit code 1, and a person looks
             report, ended, trouble = (
@@ -191,7 +193,7 @@ def main() -> None:
     for line in sys.stdin:
         for record in judge_of_all.records(json.loads(line)):
             tell(record)
-    judge_of_all.mother.close()
+    judge_of_all.launcher.close()
 
 
 def _only_for_records() -> Callable[[dict], None]:

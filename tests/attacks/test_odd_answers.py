@@ -6,6 +6,7 @@ from functools import partial
 import pytest
 import torch
 from odd_models import MINIMUM, draws, made
+from readable import readable
 from torch import nn
 
 from cs329t_robust import (
@@ -43,7 +44,7 @@ def certain(images):
     return logits.masked_fill((bright > 0.5)[:, None] & (torch.arange(2) == 1), torch.inf)
 
 
-@pytest.mark.parametrize("attack", MINIMUM, ids=repr)
+@pytest.mark.parametrize("attack", MINIMUM, ids=readable)
 def test_a_model_that_becomes_certain_is_past_the_boundary(attack):
     x = torch.full((3, 1, 4, 4), 0.49)
     found = attack(certain, x, torch.zeros(3, dtype=torch.long))
@@ -71,7 +72,7 @@ def test_a_pose_whose_loss_is_no_number_hides_no_success():
         partial(sparse_rs, threat=L0(3), queries=1),
         partial(spatial, threat=Spatial(10, 1), angles=1, shifts=3),
     ],
-    ids=repr,
+    ids=readable,
 )
 def test_an_answer_that_is_no_number_is_never_taken_for_robustness_without_gradients(attack):
     model, x, y = made()
@@ -85,7 +86,7 @@ def test_an_answer_that_is_no_number_is_never_taken_for_robustness_without_gradi
         attack(later, x, y)
 
 
-@pytest.mark.parametrize("attack", [fmn, cw, deepfool, partial(square, threat=Linf(0.1))], ids=repr)
+@pytest.mark.parametrize("attack", [fmn, cw, deepfool, partial(square, threat=Linf(0.1))], ids=readable)
 def test_an_image_that_a_tie_decides_against_its_label_comes_back_unchanged(attack):
     model = networks.LinearModel(torch.randn(4, 64, generator=draws()) / 8, torch.ones(4))
     black = torch.zeros(2, 1, 8, 8)  # all four logits tie there, and the first is the answer
@@ -99,7 +100,7 @@ def test_transfer_returns_an_attempt_also_where_the_victim_rules_the_target_out(
     assert (found != x).flatten(1).any(1).all()
 
 
-@pytest.mark.parametrize("attack", [cw, fmn, deepfool, partial(attacks.penalty, steps=5)], ids=repr)
+@pytest.mark.parametrize("attack", [cw, fmn, deepfool, partial(attacks.penalty, steps=5)], ids=readable)
 def test_pixels_without_a_slope_stay_in_half_precision(attack):
     model = networks.LinearModel(torch.eye(2, 16).half())
     x = torch.full((1, 1, 4, 4), 0.5, dtype=torch.float16)

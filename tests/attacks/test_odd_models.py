@@ -5,6 +5,7 @@ from functools import partial
 import pytest
 import torch
 from odd_models import MINIMUM, draws, made
+from readable import readable
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -38,7 +39,7 @@ from cs329t_robust.attacks.autoattack import fast
 from cs329t_robust.attacks.engine import batches
 from cs329t_robust.attacks.physical.patches import Placements
 from cs329t_robust.attacks.sparse_rs import _schedule
-from cs329t_robust.certification import lower_bound
+from cs329t_robust.certification import attacked
 from cs329t_robust.losses import dlr, targeted_dlr
 from cs329t_robust.models import networks
 from cs329t_robust.threat import warp
@@ -80,7 +81,7 @@ def test_cw_is_near_the_nearest():
     assert ratio.quantile(0.8) <= 1.01
 
 
-@pytest.mark.parametrize("attack", MINIMUM, ids=repr)
+@pytest.mark.parametrize("attack", MINIMUM, ids=readable)
 @pytest.mark.parametrize(
     "change",
     [
@@ -100,7 +101,7 @@ def test_a_distance_does_not_hang_on_the_scale_of_the_logits_or_on_classes_that_
     assert far[1].median() <= far[0].median() * (1.25 if attack is cw else 1.01)
 
 
-@pytest.mark.parametrize("attack", MINIMUM, ids=repr)
+@pytest.mark.parametrize("attack", MINIMUM, ids=readable)
 def test_where_the_true_class_is_ruled_out_is_past_the_boundary(attack):
     """A model that rules class 0 out at a mean above 0.5, as one that refuses an input by rule does."""
     x, y = torch.full((3, 1, 4, 4), 0.49), torch.zeros(3, dtype=torch.long)
@@ -127,7 +128,7 @@ def test_deepfool_leaves_an_image_that_is_wrong_by_a_hair_alone_in_any_batch():
         assert torch.equal(found[:1], black)
 
 
-@pytest.mark.parametrize("attack", [a for a in WITH_A_GRADIENT if a not in (deepfool, fmn)], ids=repr)
+@pytest.mark.parametrize("attack", [a for a in WITH_A_GRADIENT if a not in (deepfool, fmn)], ids=readable)
 def test_a_class_that_is_ruled_out_is_no_target(attack):
     model, x, _ = made()
     ruled = lambda images: model(images).masked_fill(torch.arange(10) >= 2, -torch.inf)  # noqa: E731
@@ -140,7 +141,7 @@ def test_a_class_that_is_ruled_out_is_no_target(attack):
     assert slope.isfinite().all()
 
 
-@pytest.mark.parametrize("attack", [*WITH_A_GRADIENT, partial(physical, threat=Linf(0.05))], ids=repr)
+@pytest.mark.parametrize("attack", [*WITH_A_GRADIENT, partial(physical, threat=Linf(0.05))], ids=readable)
 def test_a_model_with_weights_that_detaches_its_images_is_told(attack):
     model, x, y = made()
     with pytest.raises(ValueError, match="depend on x through autograd"):
@@ -307,7 +308,7 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("attack", "change", "message"), BAD, ids=lambda value: repr(value)[:60])
+@pytest.mark.parametrize(("attack", "change", "message"), BAD, ids=lambda value: readable(value)[:60])
 def test_what_cannot_be_meant_is_refused_in_words(attack, change, message):
     model, x, y = made(n=7)
     with pytest.raises(ValueError, match=message):
@@ -460,7 +461,7 @@ def test_the_largest_margin_spares_images_from_a_model_that_works_in_place():
     weight, x, y = torch.randn(3, 12), torch.rand(6, 1, 3, 4), torch.zeros(6, dtype=torch.long)
     kept = x.clone()
     here, there = (
-        lower_bound(model, x, y, threat=Linf(0.1), steps=3)
+        attacked(model, x, y, threat=Linf(0.1), steps=3)
         for model in (lambda z: z.mul_(2).flatten(1) @ weight.T, lambda z: (2 * z).flatten(1) @ weight.T)
     )
     assert x.equal(kept)

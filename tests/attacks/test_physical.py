@@ -6,6 +6,7 @@ from functools import partial
 import pytest
 import torch
 from conftest import draws
+from readable import readable
 
 from cs329t_robust import L2, Linf, Masked, Views, physical, place, share_seen_as, train_patch
 from cs329t_robust.attacks.physical.eot import printed, total_variation
@@ -332,7 +333,7 @@ PHYSICAL_ERRORS = [
 ]
 
 
-@pytest.mark.parametrize(("settings", "message"), PHYSICAL_ERRORS, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(("settings", "message"), PHYSICAL_ERRORS, ids=lambda value: readable(value)[:40])
 def test_physical_refuses_bad_settings(settings, message):
     with pytest.raises(ValueError, match=message):
         physical(pixel_sums(), pictures(), torch.tensor([1, 2]), **({"threat": Linf(1.0)} | settings))

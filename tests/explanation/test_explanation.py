@@ -6,7 +6,7 @@ from torch import nn
 
 from cs329t_robust import L2, Linf
 from cs329t_robust.evaluation.accuracy import check_member
-from cs329t_robust.explanation import alignment, attributions
+from cs329t_robust.explanation import attributions, human_alignment
 
 
 @pytest.fixture(scope="module")
@@ -121,9 +121,9 @@ def test_a_softened_copy_nears_the_model_and_leaves_it_alone(curved):
         (lambda net, x, y: attributions.forge(lambda x: net(x), x, y, threat=Linf(0.1)), "expected a Module"),
         (lambda net, x, y: attributions.softened(nn.Linear(2, 2)), r"expected nn.ReLU modules to soften, found none"),
         (lambda net, x, y: attributions.softened(net, -1), "sharpness: expected"),
-        (lambda net, x, y: alignment.digit_models(["L1"]), "names: expected some of standard, noise"),
-        (lambda net, x, y: alignment.nearest_label(x, x[:2], y[:2], k=3), "k: expected 1 to 2"),
-        (lambda net, x, y: alignment.nearest_label(x, x[:, :, 1:], y), "query: expected images of shape"),
+        (lambda net, x, y: human_alignment.digit_models(["L1"]), "names: expected some of standard, noise"),
+        (lambda net, x, y: human_alignment.nearest_label(x, x[:2], y[:2], k=3), "k: expected 1 to 2"),
+        (lambda net, x, y: human_alignment.nearest_label(x, x[:, :, 1:], y), "query: expected images of shape"),
     ],
 )
 def test_a_mistake_is_a_clear_value_error(curved, call, message):
@@ -135,19 +135,19 @@ def test_the_judge_goes_by_the_commonest_of_the_nearest():
     known = torch.tensor([0.0, 0.1, 0.2, 0.9]).view(4, 1, 1, 1).expand(4, 1, 2, 2)
     labels = torch.tensor([7, 3, 3, 1])
     query = torch.tensor([0.0, 0.95]).view(2, 1, 1, 1).expand(2, 1, 2, 2)
-    assert alignment.nearest_label(query, known, labels, k=1).tolist() == [7, 1]
-    assert alignment.nearest_label(query, known, labels, k=3).tolist() == [3, 3]
+    assert human_alignment.nearest_label(query, known, labels, k=1).tolist() == [7, 1]
+    assert human_alignment.nearest_label(query, known, labels, k=3).tolist() == [3, 3]
 
 
 def test_the_other_class_is_never_the_own_and_covers_all_others():
     y = torch.arange(10).repeat(200)
-    drawn = alignment.others(y)
+    drawn = human_alignment.others(y)
     assert (drawn != y).all()
     assert len({(a, b) for a, b in zip(y.tolist(), drawn.tolist(), strict=True)}) == 90
 
 
 def test_a_mean_has_its_interval():
-    mean = alignment.Mean.of(torch.tensor([0.0, 1.0] * 50))
+    mean = human_alignment.Mean.of(torch.tensor([0.0, 1.0] * 50))
     half = 1.96 * (0.25 * 100 / 99) ** 0.5 / 10
     assert (mean.value, mean.n) == (0.5, 100)
     assert (mean.low, mean.high) == pytest.approx((0.5 - half, 0.5 + half))

@@ -1,8 +1,8 @@
-"""One sandbox mother for all tests of a module, where this machine allows a sandbox."""
+"""One fork server for all tests of a module, where this machine allows a sandbox."""
 
 import pytest
 
-from cs329t_robust.grading.sandbox.launcher import Mother, SandboxError, strongest
+from cs329t_robust.grading.sandbox.launcher import Launcher, SandboxError, strongest
 
 
 @pytest.fixture(scope="session")
@@ -18,7 +18,7 @@ def level():
 
 
 @pytest.fixture(scope="module")
-def mother(level):
-    mother = Mother(level)
-    yield mother
-    mother.close()
+def launcher(level):
+    launcher = Launcher(level)
+    yield launcher
+    launcher.close()

@@ -176,7 +176,7 @@ ROWS = [
     (
         "solutions on disk",
         once(
-            "import os\nfound = []\nfor folder, inner, names in os.walk('/'):\n    inner[:] = [i for i in inner if i not in ('usr', 'torch', 'nvidia', 'scipy', 'jupyter')]\n    found += [f for f in (folder, *names) if 'lessons' in f or 'checks/lesson' in f or 'submission' in f]\nfound = [f for f in found if f != 'lessons.py']\nassert found, 'found none'"
+            "import os\nfound = []\nfor folder, inner, names in os.walk('/'):\n    inner[:] = [i for i in inner if i not in ('usr', 'torch', 'nvidia', 'scipy', 'jupyter')]\n    found += [f for f in (folder, *names) if 'lessons' in f or 'checks/lesson' in f or 'submission' in f]\nassert found, 'found none'"
         ),
         0,
         "found none",

@@ -19,18 +19,18 @@ LIMITS = Limits(seconds=4, memory=700)
 GIVEN = {"role": "given", "source": "import torch"}
 
 
-def graded(mother, source, limits=LIMITS):
-    return judge(mother, EXERCISE, Answer([GIVEN, {"role": "answer", "source": source}], source), SEED, limits)
+def graded(launcher, source, limits=LIMITS):
+    return judge(launcher, EXERCISE, Answer([GIVEN, {"role": "answer", "source": source}], source), SEED, limits)
 
 
 @pytest.mark.parametrize(("source", "score", "told"), [row[1:] for row in ROWS], ids=[row[0] for row in ROWS])
-def test_a_hostile_answer(mother, source, score, told):
+def test_a_hostile_answer(launcher, source, score, told):
     seconds = 4 if "stopped" in told else 60  # on a busy machine, what ends by itself may take long
-    report, _ = graded(mother, source, Limits(seconds, LIMITS.memory))
+    report, _ = graded(launcher, source, Limits(seconds, LIMITS.memory))
     assert report.score == score, str(report)
     assert re.search(told, str(report)), str(report)
     assert len(str(report)) < 6000
-    after, ended = graded(mother, answer("pass"), Limits(60, LIMITS.memory))
+    after, ended = graded(launcher, answer("pass"), Limits(60, LIMITS.memory))
     assert (after.score, ended) == (5, "")
     assert left_behind() == []
     assert not Path("/tmp/pwned").exists()

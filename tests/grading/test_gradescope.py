@@ -63,7 +63,7 @@ def test_a_grader_that_fails_is_no_verdict(autograder, tmp_path):
 def test_what_is_in_the_zip(autograder):
     names = {path.relative_to(autograder / "source").as_posix() for path in (autograder / "source").rglob("*")}
     assert {"setup.sh", "run_autograder", "cs329t_robust/checks/exercise.py", "pyproject.toml"} <= names
-    assert not [name for name in names if "solutions" in name or name.endswith(".pyc") or "lessons/source" in name]
+    assert not [name for name in names if "solutions" in name or name.endswith(".pyc") or "lessons/source/" in name]
     with zipfile.ZipFile(autograder / "a.zip") as archive:
         modes = {entry.filename: entry.external_attr >> 16 for entry in archive.infolist()}
     assert modes["setup.sh"] & modes["run_autograder"] & 0o111 == 0o111

@@ -10,7 +10,7 @@ import pytest
 
 from cs329t_robust.checks import exercises
 from cs329t_robust.grading.judge import Limits, hidden_seed, judge
-from cs329t_robust.grading.sandbox.launcher import Mother
+from cs329t_robust.grading.sandbox.launcher import Launcher
 from cs329t_robust.lessons.student_answers import Answer
 
 from .corpus import answer
@@ -26,17 +26,17 @@ if not os.fork():
 
 
 @pytest.fixture(params=["user", "none"], scope="module")
-def mother(request):
+def launcher(request):
     if request.param == "user" and os.geteuid() != 0:
         pytest.skip("only root can give the worker a user of its own")
-    mother = Mother(request.param)
-    yield mother
-    mother.close()
+    launcher = Launcher(request.param)
+    yield launcher
+    launcher.close()
 
 
-def graded(mother, source):
+def graded(launcher, source):
     cells = [{"role": "given", "source": "import torch"}, {"role": "answer", "source": source}]
-    report, ended = judge(mother, EXERCISE, Answer(cells, source), SEED, Limits(3, 700))
+    report, ended = judge(launcher, EXERCISE, Answer(cells, source), SEED, Limits(3, 700))
     return report.score, ended
 
 
@@ -51,16 +51,16 @@ def graded(mother, source):
     ],
     ids=["right", "endless", "exit", "memory", "disk"],
 )
-def test_limits_hold(mother, body, expected):
-    assert graded(mother, answer(body)) == expected
-    assert graded(mother, answer("pass")) == (5, "")
+def test_limits_hold(launcher, body, expected):
+    assert graded(launcher, answer(body)) == expected
+    assert graded(launcher, answer("pass")) == (5, "")
 
 
-def test_nothing_is_left_behind(mother):
-    assert graded(mother, answer(DAEMON)) == (5, "")
+def test_nothing_is_left_behind(launcher):
+    assert graded(launcher, answer(DAEMON)) == (5, "")
     time.sleep(0.2)
-    assert not mother._tree.exists()
-    assert forks_of(mother) == []
+    assert not launcher._tree.exists()
+    assert forks_of(launcher) == []
 
 
 SWEEP = """
@@ -87,20 +87,20 @@ def test_a_process_that_was_missed_by_the_first_look_is_not_waited_for():
     assert ended.stdout == "True [False, False]\n", ended.stderr
 
 
-def forks_of(mother):
-    """Return the processes that were forked from the mother, which all bear her command line."""
+def forks_of(launcher):
+    """Return the processes that were forked from the fork server, which all bear its command line."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
-            mine = mother._folder.name in path.read_text()
+            mine = launcher._folder.name in path.read_text()
         except OSError:
             continue  # it has ended meanwhile
-        found += [path.parent.name] if mine and path.parent.name != str(mother._process.pid) else []
+        found += [path.parent.name] if mine and path.parent.name != str(launcher._process.pid) else []
     return found
 
 
-def test_another_user_cannot_touch_the_grader(mother):
-    if mother.level != "user":
+def test_another_user_cannot_touch_the_grader(launcher):
+    if launcher.level != "user":
         pytest.skip("runs with the grader's own rights")
     body = """import os
 assert os.getuid() > 60000
@@ -109,4 +109,4 @@ try:
     raise SystemExit
 except PermissionError:
     pass"""
-    assert graded(mother, answer(body)) == (5, "")
+    assert graded(launcher, answer(body)) == (5, "")

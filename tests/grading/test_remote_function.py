@@ -36,10 +36,10 @@ def as_cells(function, name):
     return [{"role": "given", "source": ast.unparse(module)}, {"role": "answer", "source": ast.unparse(own)}]
 
 
-def assert_told_the_same(mother, number, function, seed):
+def assert_told_the_same(launcher, number, function, seed):
     exercise = exercises()[number]
     answer = Answer(as_cells(function, exercise.name))
-    far, ended = judge(mother, exercise, answer, seed, Limits(20, 1024))
+    far, ended = judge(launcher, exercise, answer, seed, Limits(20, 1024))
     near = exercise.grade(function, seed)
     assert ended == ""
     assert without_lines(far) == without_lines(near)
@@ -50,8 +50,8 @@ def without_lines(report):
 
 
 @pytest.mark.parametrize(("number", "function"), SOME, ids=lambda v: getattr(v, "__name__", v))
-def test_an_answer_is_told_what_it_is_told_in_the_notebook(mother, number, function):
-    assert_told_the_same(mother, number, function, hidden_seed("x", exercises()[number]))
+def test_an_answer_is_told_what_it_is_told_in_the_notebook(launcher, number, function):
+    assert_told_the_same(launcher, number, function, hidden_seed("x", exercises()[number]))
 
 
 def test_every_exercise_is_among_them():
@@ -65,9 +65,9 @@ def test_hidden_seeds_differ_from_the_notebooks_and_follow_from_the_secret():
         assert seed == hidden_seed("a", exercise) != hidden_seed("b", exercise)
 
 
-def remote(mother, source, name="f", seconds=20):
-    with mother.lend(seconds, 1024) as lent:
-        function = RemoteFunction(lent.channel, seconds)
+def remote(launcher, source, name="f", seconds=20):
+    with launcher.fresh_sandbox(seconds, 1024) as sandbox:
+        function = RemoteFunction(sandbox.channel, seconds)
         cells = [{"role": "given", "source": "import torch"}, {"role": "answer", "source": source}]
         function.begin({"cells": cells, "goal": name})
         yield function
@@ -88,34 +88,34 @@ class Counting(nn.Module):
 Counting.__module__ = "cs329t_robust.checks.lesson_99"  # as one of the checks' own
 
 
-def test_a_model_of_the_checks_stays_and_is_called_back_with_gradients(mother):
+def test_a_model_of_the_checks_stays_and_is_called_back_with_gradients(launcher):
     torch.manual_seed(0)
     model, x = Counting(), torch.rand(4, 3)
     source = """
 def f(model, x):
     x = x.clone().requires_grad_()
     return torch.autograd.grad(model(x).square().sum(), x)[0]"""
-    for function in remote(mother, source):
+    for function in remote(launcher, source):
         found = function(model, x)
     assert model.calls == 1
     leaf = x.clone().requires_grad_()
     assert torch.allclose(found, torch.autograd.grad(model(leaf).square().sum(), leaf)[0])
 
 
-def test_a_local_function_stays_and_may_be_handed_the_model_back(mother):
+def test_a_local_function_stays_and_may_be_handed_the_model_back(launcher):
     model, x, seen = nn.Linear(3, 2), torch.rand(4, 3), []
 
     def attack(inner, images, size=1.0):
         seen.append(inner)
         return images + size
 
-    for function in remote(mother, "def f(model, x, attack):\n    return attack(model, x, size=2.0)"):
+    for function in remote(launcher, "def f(model, x, attack):\n    return attack(model, x, size=2.0)"):
         found = function(model, x, partial(attack, size=3.0))
     assert torch.equal(found, x + 2)
     assert seen == [model]
 
 
-def test_an_error_of_a_called_back_object_reaches_the_students_code(mother):
+def test_an_error_of_a_called_back_object_reaches_the_students_code(launcher):
     def attack(x):
         raise ValueError("expected images")
 
@@ -125,11 +125,11 @@ def f(x, attack):
         attack(x)
     except Exception as e:
         return str(e)"""
-    for function in remote(mother, source):
+    for function in remote(launcher, source):
         assert function(torch.zeros(1), attack) == "expected images"
 
 
-def test_what_a_call_changed_is_copied_back(mother):
+def test_what_a_call_changed_is_copied_back(launcher):
     source = """
 def f(model, x, generator):
     model.train()
@@ -140,7 +140,7 @@ def f(model, x, generator):
     return torch.rand(3, generator=generator), torch.rand(1)"""
     model, x, generator = nn.Sequential(nn.Linear(3, 2)).eval(), torch.zeros(2, 3), torch.Generator().manual_seed(3)
     torch.manual_seed(7)
-    for function in remote(mother, source):
+    for function in remote(launcher, source):
         drawn, also = function(model, x, generator)
     assert model.training
     assert torch.equal(x, torch.ones(2, 3))
@@ -155,24 +155,24 @@ def f(model, x, generator):
     assert torch.equal(after, torch.rand(1))
 
 
-def test_time_is_one_budget_for_all_calls(mother):
-    for function in remote(mother, "import time\ndef f():\n    time.sleep(0.8)", seconds=2):
+def test_time_is_one_budget_for_all_calls(launcher):
+    for function in remote(launcher, "import time\ndef f():\n    time.sleep(0.8)", seconds=2):
         function()
         function()
         with pytest.raises(Lost, match="time"):
             function()
 
 
-def test_calls_back_are_limited_in_time_and_bytes(mother, monkeypatch):
+def test_calls_back_are_limited_in_time_and_bytes(launcher, monkeypatch):
     def slow(x):
         time.sleep(0.7)
         return x
 
     loop = "def f(x, attack):\n    while True:\n        attack(x)"
-    for function in remote(mother, loop, seconds=2):
+    for function in remote(launcher, loop, seconds=2):
         with pytest.raises(Lost, match="time"):
             function(torch.zeros(1), slow)
     monkeypatch.setattr("cs329t_robust.grading.sandbox.remote_function.TRAFFIC", 10**6)
-    for function in remote(mother, loop):
+    for function in remote(launcher, loop):
         with pytest.raises(Lost, match="protocol"):
             function(torch.zeros(10**5), lambda x: None)

@@ -1,8 +1,8 @@
-"""The sandbox's mother: has torch loaded, runs nothing of a student's, and forks one fresh process for each answer.
+"""The fork server: has torch loaded, runs nothing of a student's, and forks one fresh process for each answer.
 
-For each job it forks a warden, outside the sandbox, and the warden forks the worker, inside. The warden kills the
-worker when the judge hangs up, when time is over, or when its processes use too much memory together, and says how it
-ended.
+For each job it forks a supervisor, outside the sandbox, and the supervisor forks the worker, inside. The supervisor
+kills the worker when the judge hangs up, when time is over, or when its processes use too much memory together, and
+says how it ended.
 """
 
 import json
@@ -34,13 +34,13 @@ def main(control: socket.socket) -> None:
             os._exit(0)
         pid = os.fork()
         if pid == 0:
-            _warden(control, json.loads(text), *files)
+            _supervise(control, json.loads(text), *files)
         for file in files:
             os.close(file)
         os.waitpid(pid, 0)
 
 
-def _warden(control: socket.socket, job: dict, connection: int, lifeline: int, verdict: int) -> None:
+def _supervise(control: socket.socket, job: dict, connection: int, lifeline: int, verdict: int) -> None:
     """Start the worker, watch it, and say how it ended."""
     control.close()
     told = {"ended": "sandbox", "detail": ""}
@@ -70,7 +70,7 @@ def _warden(control: socket.socket, job: dict, connection: int, lifeline: int, v
 
 
 def _worker(job: dict, connection: int, trouble: int) -> None:
-    """Enter the sandbox and serve; what fails on the way in goes to the warden through `trouble`."""
+    """Enter the sandbox and serve; what fails on the way in goes to the supervisor through `trouble`."""
     try:
         os.setpgid(0, 0)
         used = int(Path("/proc/self/statm").read_text().split()[0]) * 4096 if sys.platform == "linux" else 0

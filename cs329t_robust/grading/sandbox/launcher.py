@@ -1,4 +1,4 @@
-"""Start the sandbox's mother process, and lend out one fresh sandbox after another."""
+"""Start the fork server, and hand out one fresh sandbox after another."""
 
 import json
 import os
@@ -27,7 +27,7 @@ class SandboxError(ValueError):
     """No sandbox can be made on this machine; the message says what would help."""
 
 
-class Lent:
+class Sandbox:
     """One sandbox in use: its channel, and after `close` how it ended."""
 
     def __init__(self, connection: socket.socket, lifeline: int, verdict: int) -> None:
@@ -42,12 +42,12 @@ class Lent:
             os.close(self._lifeline)
             with os.fdopen(self._verdict, "rb") as pipe:
                 text = pipe.read()
-            self._told = json.loads(text) if text else {"ended": "sandbox", "detail": "the warden ended without a word"}
+            self._told = json.loads(text) if text else {"ended": "sandbox", "detail": "the supervisor ended silently"}
         return self._told
 
 
-class Mother:
-    """The mother process of one judge.
+class Launcher:
+    """The fork server of one judge, seen from outside.
 
     Parameters
     ----------
@@ -85,11 +85,11 @@ class Mother:
         )
         theirs.close()
         if self._control.recv(6) != b"ready\n":
-            raise SandboxError("the sandbox's mother process ended before it was ready; its message is above")
+            raise SandboxError("the sandbox's fork server ended before it was ready; its message is above")
 
     @contextmanager
-    def lend(self, seconds: int, memory: int) -> Iterator[Lent]:
-        """Lend a fresh sandbox with so many seconds and MB."""
+    def fresh_sandbox(self, seconds: int, memory: int) -> Iterator[Sandbox]:
+        """Hand out a fresh sandbox with so many seconds and MB."""
         ours, theirs = socket.socketpair()
         life_read, life_write = os.pipe()
         told_read, told_write = os.pipe()
@@ -105,14 +105,14 @@ class Mother:
         theirs.close()
         os.close(life_read)
         os.close(told_write)
-        lent = Lent(ours, life_write, told_read)
+        sandbox = Sandbox(ours, life_write, told_read)
         try:
-            yield lent
+            yield sandbox
         finally:
-            lent.close()
+            sandbox.close()
 
     def close(self) -> None:
-        """End the mother process and remove its folder."""
+        """End the fork server and remove its folder."""
         self._control.close()
         self._process.wait()
         self._folder.cleanup()
@@ -158,17 +158,17 @@ def strongest(allow_none: bool = False) -> tuple[str, str]:
 
 def _trial(level: str) -> str:
     """Run a harmless answer at that level and return what went wrong, or an empty string."""
-    mother = Mother(level)
+    launcher = Launcher(level)
     try:
-        with mother.lend(30, 1024) as lent:
+        with launcher.fresh_sandbox(30, 1024) as sandbox:
             try:
-                lent.channel.send({"cells": [{"role": "answer", "source": TRIAL}], "goal": "f"})
-                answer, _ = lent.channel.receive(30)
+                sandbox.channel.send({"cells": [{"role": "answer", "source": TRIAL}], "goal": "f"})
+                answer, _ = sandbox.channel.receive(30)
             except (EOFError, OSError):
                 answer = {}
-            told = lent.close()
+            told = sandbox.close()
         if "raised" in answer:
             return f"the sandbox's user cannot read Python's own files ({answer['raised']['text']})"
         return "" if "ready" in answer else told["detail"] or told["ended"]
     finally:
-        mother.close()
+        launcher.close()
