@@ -9,7 +9,7 @@ from torch import Tensor
 from ...contract.inputs import Model
 from ...runtime.randomness import ImageRandom
 from ...threat import rowwise
-from .cuda_graph import Answer
+from .cuda_graph import Step
 from .queries import check_margin, confirmed_margin, query
 from .search import Search
 from .shrinking import Batch, Found
@@ -47,9 +47,10 @@ Proposal = dict[str, Tensor]  # the fields of the state that it changes, `x_adv`
 class _Queries(Search):
     """A search that asks for margins rather than for gradients."""
 
-    def answer(self, x_adv: Tensor, check: bool) -> Answer:
-        """Ask the model once; `Repeated` may record it."""
-        return (query(self.model, x_adv, self.batch.y, self.targeted, check=check),)
+    def question(self) -> Step:
+        """Return what the model is asked in each step."""
+        model, batch, targeted = self.model, self.batch, self.targeted
+        return lambda x_adv, check: (query(model, x_adv, batch.y, targeted, check=check),)
 
     def query(self, x_adv: Tensor) -> Tensor:
         """Return the margin by which each of these images is adversarial."""

@@ -17,7 +17,7 @@ from torch import Tensor
 from ...contract.inputs import Loss, Model, check_logits
 from ...runtime.progress_bar import tick
 from ...threat import rowwise
-from .cuda_graph import Answer, Repeated
+from .cuda_graph import Answer, Repeated, Step
 from .gradient import input_gradient, logits_of
 from .shrinking import Batch, Found, looking, worth_leaving
 from .success import confirmed, is_adversarial
@@ -133,8 +133,9 @@ class Search:
     def ask_anew(self, loss: Loss | None = None) -> None:
         """Ask other rows from now on, or for another loss."""
         self.loss = self.loss if loss is None else loss
-        self.ask = Repeated(self.model, self.answer, self.left, self.drop)
+        self.ask = Repeated(self.model, self.question(), self.left, self.drop)
 
-    def answer(self, x_adv: Tensor, check: bool) -> Answer:
-        """Ask the model once; `Repeated` may record it."""
-        return input_gradient(self.model, x_adv, self.batch.y, self.loss, check=check)
+    def question(self) -> Step:
+        """Return what the model is asked in each step; not a method, which would keep all tensors in a cycle."""
+        model, batch, loss = self.model, self.batch, self.loss
+        return lambda x_adv, check: input_gradient(model, x_adv, batch.y, loss, check=check)
