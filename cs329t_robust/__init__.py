@@ -82,8 +82,8 @@ if TYPE_CHECKING:
         square,
         transfer,
     )
+    from .attacks.physical import place, train_patch
     from .attacks.physical.eot import share_seen_as
-    from .attacks.physical.patches import place, train_patch
     from .attacks.physical.views import Views
     from .evaluation.accuracy import accuracy, robust_accuracy, robustness_curve
     from .runtime.device_and_threads import device, set_threads

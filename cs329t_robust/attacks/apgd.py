@@ -26,7 +26,7 @@ def apgd(
     drop_adversarial: bool = False,
     seed: int = 0,
 ) -> Tensor:
-    """Climb the loss with Auto-PGD.
+    """Maximise the loss with Auto-PGD.
 
     Parameters
     ----------
@@ -76,14 +76,14 @@ def apgd_t(
     drop_adversarial: bool = True,
     seed: int = 0,
 ) -> Tensor:
-    """Climb the targeted difference-of-logits ratio towards the strongest other classes, all of them in one batch.
+    """Maximise the targeted difference-of-logits ratio towards the strongest other classes, all of them in one batch.
 
     Parameters
     ----------
     model, x, y, threat, restarts, seed
         As in `apgd`; `y` are the true labels, and any other class is a success.
     steps : int >= 1
-        Steps of each climb, each with one gradient.
+        Steps of each run, each with one gradient.
     targets : int >= 1
         Classes aimed at, by descending logit at x; fewer where the model has fewer.
     keep : float in (0, 1]

@@ -34,6 +34,12 @@ def checkpoints(steps: int) -> list[int]:
     return marks
 
 
+def since_the_last_look(steps: int) -> dict[int, int]:
+    """Return how many steps there are before each checkpoint and after the one before it."""
+    marks = list(dict.fromkeys(checkpoints(steps)))
+    return {mark: mark - before for before, mark in zip([0, *marks], marks, strict=False)}
+
+
 def targets_left(steps: int, targets: int, share: float) -> dict[int, int]:
     """Return how many of its targets an image keeps after each look back that costs it some: a share, rounded up."""
     left = {}
@@ -74,12 +80,16 @@ def maximise(
     left = targets_left(steps, m, share)
     with borrowed(model):
         found, random = APGDFound(model, x, targeted), ImageRandom(seed, x)
-        todo = torch.arange(len(x), device=x.device)
+        remaining = torch.arange(len(x), device=x.device)
         for restart in range(restarts):
-            image = todo.repeat_interleave(m)
-            runs, within = (image, x[image], y[image], targets[todo].flatten()), threat.select(image)
+            image = remaining.repeat_interleave(m)
+            runs, within = (image, x[image], y[image], targets[remaining].flatten()), threat.select(image)
             # in L1 from noise as large as the box, put back into the widest ball
-            noisy = x[todo] + 2 * random.uniform(x[todo]) - 1 if wider else threat.select(todo).sample(x[todo], random)
+            noisy = (
+                x[remaining] + 2 * random.uniform(x[remaining]) - 1
+                if wider
+                else threat.select(remaining).sample(x[remaining], random)
+            )
             start = noisy.repeat_interleave(m, 0)
             with section(restart / restarts, (restart + 1) / restarts):
                 for times, some in wider:
@@ -87,9 +97,9 @@ def maximise(
                     start = apgd_run(model, s, APGDFound(model, x), objective, some, False, {})
                 apgd_run(model, _begin(*runs, within, start), found, objective, steps, drop, left)
             if drop:
-                robust = ~found.adversarial[todo]
-                todo, random = todo[robust], random.select(robust)
-                if not len(todo):
+                robust = ~found.adversarial[remaining]
+                remaining, random = remaining[robust], random.select(robust)
+                if not len(remaining):
                     break
     return check_finite(found.x_adv)
 
@@ -114,25 +124,16 @@ def apgd_run(
 
     Return the best points of the runs that have not left.
     """
-    sparse, looked, found.score_before = isinstance(s.threat.ball, L1), 0, found.score.clone()
-    looks = set(checkpoints(steps))
+    sparse, found.score_before = isinstance(s.threat.ball, L1), found.score.clone()
+    looks = since_the_last_look(steps)
     marks = range(max(1, int(EVERY * steps)), steps, max(1, int(EVERY * steps))) if sparse else looks
     search = Search(model, s, lambda logits, y: objective(logits, y, s.target), found, drop=drop or bool(left))
     for k in search.steps(steps):
         s.grad, logits = search.evaluate()
         found.observe(s, objective(logits, s.y, s.target), is_adversarial(logits, s.y, found.targeted), drop)
-        if search.looking() and reduced(s.x.device):
-            found.confirm(s)
-        if k in marks and sparse:
-            look_at_support(s)
-        elif k in marks:
-            look_back(s, k - looked)
-            looked = k
-        done = found.adversarial[s.image] if drop else torch.zeros_like(s.adversarial)
-        if k in left:  # who is given up must not depend on the batch
-            search.leave(done | (_rank(s) >= left[k]), now=True)
-        elif drop:
-            search.leave(done, look=k in looks)
+        if k in marks:  # adapt η, and go on from x_max
+            look_at_support(s) if sparse else look_back(s, looks[k])
+        _let_go(search, found, drop, left.get(k), look=k in looks)
         if search.over:
             return s.best
         s.previous, s.x_adv = s.x_adv, next_point(s, k)
@@ -163,6 +164,18 @@ def look_back(s: APGDState, since: int) -> None:
     s.x_adv = torch.where(rowwise(stuck, s.x), s.best, s.x_adv)
     s.grad = torch.where(rowwise(stuck, s.x), s.best_grad, s.grad)
     s.halved, s.best_before, s.rises = stuck, s.best_loss, torch.zeros_like(s.rises)
+
+
+def _let_go(search: Search, found: APGDFound, drop: bool, left: int | None, look: bool) -> None:
+    """Let runs leave whose image is adversarial, if `drop`, and where it keeps only so many of them."""
+    s = search.batch
+    if search.looking() and reduced(s.x.device):
+        found.confirm(s)
+    staying = ~found.adversarial[s.image] if drop else torch.ones_like(s.adversarial)
+    if left is not None:  # who is given up must not depend on the batch
+        search.shrink_to(staying & (_rank(s) < left), now=True)
+    elif drop:
+        search.shrink_to(staying, look=look)
 
 
 def _rank(s: APGDState) -> Tensor:

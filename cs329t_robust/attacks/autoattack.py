@@ -1,4 +1,4 @@
-"""AutoAttack: four attacks that fail for different reasons, one after the other, each on what still stands."""
+"""AutoAttack: four attacks that fail for different reasons, one after the other, each on what is still robust."""
 
 from collections.abc import Callable
 from functools import partial
@@ -13,6 +13,7 @@ from ..runtime.progress_bar import section
 from ..threat import L1, L2, Linf, Masked, Threat
 from .apgd import apgd, apgd_t
 from .engine.batches import batched
+from .engine.success import is_adversarial
 from .fab import fab_t
 from .square import square
 
@@ -35,13 +36,14 @@ def standard(threat: Threat, seed: int) -> list[Stage]:
 def fast(threat: Threat, seed: int) -> list[Stage]:
     """Return the cheap ensemble, which spends its budget only where an attack is getting somewhere.
 
-    APGD climbs cross-entropy, or the DLR where cross-entropy has no slope. APGD-T follows 9 targets (5 in L1), and at
-    each look-back gives up the half that lags behind. Square gives an image up at 250, 500, 1000, 2000, 4000 queries if
-    more than 57%, 23%, 8%, 3%, 0.4% of its margin is left, and takes the others to the published 5000. FAB-T is left
-    out in Linf only: on networks trained in Linf it alone breaks half of the images in L2 and L1, by all its steps.
+    APGD maximises cross-entropy, or the DLR where that has no gradient. APGD-T follows 9 targets (5 in L1), and at each
+    look-back gives up the half that lags behind. Square gives an image up at 250, 500, 1000, 2000, 4000 queries
+    if more than 57%, 23%, 8%, 3%, 0.4% of its margin is left, and takes the others to the published 5000. FAB-T is left
+    out in Linf only: on networks trained in Linf it alone succeeds on half of the images in L2 and L1, with all its
+    steps.
 
-    So an image is called robust here and broken by the standard version if it falls by a target that began badly, to
-    the second half of a climb's steps, after a late turn of Square, or in Linf to FAB-T alone.
+    So an image is called robust here and adversarial by the standard version if that needs a target that began badly,
+    the second half of a run's steps, a late turn of Square, or in Linf FAB-T.
     """
     sparse = isinstance(threat.ball, L1)
     stages: list[Stage] = [
@@ -67,7 +69,7 @@ def autoattack(
     version: str = "standard",
     seed: int = 0,
 ) -> Tensor:
-    """Run an ensemble of attacks, each on the images that all before it have left standing.
+    """Run an ensemble of attacks, each on the images that are robust to all before it.
 
     Parameters
     ----------
@@ -109,15 +111,15 @@ def autoattack(
     with borrowed(model), torch.no_grad(), full_precision(x.device):
         logits = model(x.clone())
         check_logits(logits, x, y)
-        todo = (logits.argmax(1) == y).nonzero().flatten()
-    stages, right = VERSIONS[version](threat, seed), len(todo)
+        remaining = (~is_adversarial(logits, y)).nonzero().flatten()
+    stages, right = VERSIONS[version](threat, seed), len(remaining)
     for i, stage in enumerate(stages):
-        if not len(todo):
+        if not len(remaining):
             break
-        with section(i / len(stages), (i + 1) / len(stages), right - len(todo)):
-            found = stage(model, x[todo], y[todo], threat=threat.select(todo))
+        with section(i / len(stages), (i + 1) / len(stages), right - len(remaining)):
+            found = stage(model, x[remaining], y[remaining], threat=threat.select(remaining))
         with borrowed(model), torch.no_grad(), full_precision(x.device):
-            standing = model(found.clone()).argmax(1) == y[todo]
-        result[todo] = found
-        todo = todo[standing]
+            robust = ~is_adversarial(model(found.clone()), y[remaining])
+        result[remaining] = found
+        remaining = remaining[robust]
     return check_finite(result)

@@ -1,4 +1,4 @@
-"""DeepFool: walk to the nearest boundary of the linearised model, again and again, until it is crossed."""
+"""DeepFool: step to the nearest boundary of the linearised model, again and again, until it is crossed."""
 
 from dataclasses import dataclass
 
@@ -23,7 +23,7 @@ OVERSHOOT = 0.02
 
 @dataclass(kw_only=True)
 class DeepFoolState(Batch):
-    """The images that are still on the right side."""
+    """The images that are still robust."""
 
     rivals: Tensor  # (n, m): the other classes that are still considered
 
@@ -60,7 +60,7 @@ def deepfool(
     Returns
     -------
     Tensor (n, c, h, w)
-        Detached, in [0, 1]. Images that could not be moved across come back at the last point tried, still
+        Detached, in [0, 1]. Images that stayed robust come back at the last point tried, still
         classified as `y`: count successes by classifying the result.
 
     Raises
@@ -93,7 +93,7 @@ def deepfool(
         for step in search.steps(steps + 1):
             point = s.x_adv.detach().requires_grad_()
             logits = search.logits(point).to(x.dtype)
-            # x is classified as it stands, and who was wrong by a hair there is not asked to be clear of the boundary
+            # x is judged as it is: who is wrong by a hair there is not asked to be clear of the boundary
             adversarial = is_clearly_adversarial(logits, s.y) if step else is_adversarial(logits, y)
             s.adversarial = s.adversarial | adversarial
             if step == steps or search.all_adversarial():
@@ -105,7 +105,7 @@ def deepfool(
             ways = _straight(away, gradients, norm) if step < PATIENCE else _inside(s.x_adv, gaps, gradients, norm)
             search.move(_go(s.x_adv, _of_each(ways, away.argmin(1)), overshoot))
             s.rivals = s.rivals.gather(1, away.argsort(stable=True, dim=1)[:, :nearest])
-            search.leave(s.adversarial)
+            search.shrink_to(~s.adversarial)
         found = search.finish()
         ball, best = BALLS[norm](0.0), Nearest(x)
         best.offer(found.x_adv, ball.distance(x, found.x_adv), found.adversarial)
@@ -114,7 +114,7 @@ def deepfool(
 
 
 def to_nearest_boundary(model: Model, x: Tensor, y: Tensor, norm: str) -> Tensor:
-    """Return the nearest images past one of the linear boundaries to nine other classes, and a little farther."""
+    """Return the nearest images beyond one of the linear boundaries to nine other classes, and a little farther."""
     now = x.detach().requires_grad_()
     logits = logits_of(model, now).to(x.dtype)
     gaps, gradients = _boundaries(model, logits, now, y, rivals(logits.detach(), y, 9))

@@ -125,7 +125,7 @@ def fab_t(
                 crossed = is_adversarial(model(s.x_adv.clone()), s.y)
             found.offer(s, crossed & ~s.adversarial)  # who is done stays as it is, whenever it leaves
             s.x_adv = torch.where(rowwise(crossed, s.x), s.x + BACK * (s.x_adv - s.x), s.x_adv)
-            search.leave(s.adversarial)
+            search.shrink_to(~s.adversarial)
         search.finish()
         _pull_back(model, x, y, threat, found)
     return check_finite(torch.where(rowwise(found.adversarial, x), found.x_adv, x))

@@ -29,7 +29,7 @@ def fgsm(
     threat : Linf, L2, L1 or L0, or one of them `Masked`
         Its `eps` may be a tensor (n,): one radius for each image.
     targeted : bool
-        Descend the loss towards `y` instead of climbing away from it.
+        Minimise the loss towards `y` instead of maximising it.
     loss : callable
         (logits, y) to one value per image, shape (n,); see `cs329t_robust.losses`.
 

@@ -65,8 +65,8 @@ def fmn(
     Unlike the paper's, the steps are the threat's own steepest ones (signs for Linf, few pixels for L1 and L0). The
     first radius is a constant, not an estimate from the gradient; it changes by a constant 5%, down from the smaller of
     itself and the best distance, and has no upper limit; in L2 the point is put on the sphere, as by DDN. The second
-    half climbs cross-entropy instead of the margin: with the published settings most images of an adversarially trained
-    network stayed unbroken.
+    half maximises cross-entropy instead of the margin: with the published settings most images of an adversarially
+    trained network stayed robust.
 
     But for L0, DeepFool's first step, to the nearest of the linear boundaries to nine other classes, is a candidate
     too: the search alone settles at the class with the second largest logit, also where another one is nearer.
@@ -94,7 +94,7 @@ def fmn(
             if step == half:
                 search.ask_anew(cross_entropy)
             grad, logits = search.evaluate()
-            # x is classified as it stands
+            # x is judged as it is, all other points clear of the boundary
             adversarial = (is_clearly_adversarial if step else is_adversarial)(logits, y, targeted)
             best.offer(s.x_adv, ball.distance(x, s.x_adv), adversarial)
             eps = _radius(norm, eps, best.distance, adversarial)

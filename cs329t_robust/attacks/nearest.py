@@ -52,9 +52,7 @@ class Nearest(Found):
             middle = ((low + high) / 2).where(met, 0)
             point = ball.at(middle).project(x, end)
             logits = logits_of(model, point).to(x.dtype)
-            enough = is_clearly_adversarial(logits, y, targeted) & (
-                adversarial_margin(logits, y, targeted) >= confidence
-            )
-            adversarial = met & enough
+            adversarial = met & is_clearly_adversarial(logits, y, targeted)
+            adversarial &= adversarial_margin(logits, y, targeted) >= confidence
             self.offer(point, ball.distance(x, point), adversarial)
             low, high = torch.where(adversarial, low, middle), torch.where(adversarial, middle, high)

@@ -50,7 +50,7 @@ def penalty(
     Returns
     -------
     Tensor (n, c, h, w)
-        Detached, in [0, 1]: the minimiser that was reached. Whether it is adversarial depends on λ: classify it.
+        Detached, in [0, 1]: the minimiser that was found. Whether it is adversarial depends on λ: classify it.
 
     Raises
     ------
@@ -99,7 +99,7 @@ def cw(
     weight : float or Tensor (n,), > 0
         The first c.
     confidence : float >= 0
-        How far, in logits, the result should lie past the boundary.
+        How far, in logits, the result should lie beyond the boundary.
     step_size : float > 0
         Adam's first learning rate, in pixel values; it falls to a tenth.
 
@@ -175,7 +175,7 @@ def _descend(
         grad, logits = search.evaluate()
         if nearest is not None:
             ahead = adversarial_margin(logits, y, targeted)
-            adversarial = ahead > 0 if step else is_adversarial(logits, y, targeted)  # x is classified as it stands
+            adversarial = ahead > 0 if step else is_adversarial(logits, y, targeted)  # x is judged as it is
             nearest.offer(s.x_adv, (point - x).flatten(1).norm(dim=1), adversarial & (ahead >= confidence))
         if step == steps:
             break

@@ -52,7 +52,7 @@ def pgd(
     seed: int = 0,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Climb the loss in small steps, projecting each back into the threat.
+    """Maximise the loss in small steps, projecting each back into the threat.
 
     Parameters
     ----------
@@ -76,12 +76,12 @@ def pgd(
         momentum iterative method, whose examples transfer better: with ``random_start=False`` and
         ``step_size=eps / steps`` exactly that of Dong et al. 2018.
     targeted : bool
-        Descend the loss towards `y` instead of climbing away from it.
+        Minimise the loss towards `y` instead of maximising it.
     loss : callable
         (logits, y) to one value per image, shape (n,); see `cs329t_robust.losses`.
     drop_adversarial : bool
         Stop working on an image once it is misclassified (reaches `y`, if `targeted`). Exact for measuring robust
-        accuracy and far cheaper; but such examples sit just past the boundary, weaker for transfer. Under a reduced
+        accuracy and far cheaper; but such examples lie just beyond the boundary, weaker for transfer. Under a reduced
         precision (`torch.autocast`, TF32) one forward pass in full precision has to confirm it first.
     seed : int
         Each image's starts follow from the seed and its own pixels: the same in any batch, order, or device.
@@ -119,24 +119,24 @@ def pgd(
     with borrowed(model):
         images = PGDState(x=x, y=y, x_adv=x, threat=threat, step_size=step_size)
         best, best_score = x.clone(), x.new_full((len(x),), -torch.inf)
-        todo = torch.arange(len(x), device=x.device)
+        remaining = torch.arange(len(x), device=x.device)
         for restart in range(restarts):
-            s = images.select(todo)
-            s.image = torch.arange(len(todo), device=x.device)
+            s = images.select(remaining)
+            s.image = torch.arange(len(remaining), device=x.device)
             if random_start:
                 s.x_adv = s.threat.sample(s.x, generator)
-            with section(restart / restarts, (restart + 1) / restarts, len(x) - len(todo)):
+            with section(restart / restarts, (restart + 1) / restarts, len(x) - len(remaining)):
                 found = _pgd(model, s, steps, momentum, targeted, loss, drop_adversarial)
             if restarts == 1:
                 best = found.x_adv
                 break
-            score = _score(model, found, y[todo], loss, targeted)
-            better = score > best_score[todo]
-            best[todo[better]], best_score[todo[better]] = found.x_adv[better], score[better]
+            score = _score(model, found, y[remaining], loss, targeted)
+            better = score > best_score[remaining]
+            best[remaining[better]], best_score[remaining[better]] = found.x_adv[better], score[better]
             if drop_adversarial:
                 robust = score < torch.inf
-                todo = todo[robust]
-                if not len(todo):
+                remaining = remaining[robust]
+                if not len(remaining):
                     break
                 if isinstance(generator, ImageRandom):
                     generator = generator.select(robust)

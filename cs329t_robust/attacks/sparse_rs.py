@@ -1,4 +1,4 @@
-"""Sparse-RS: change k pixels, a few of them moved at a time, kept when the margin falls. It asks for logits only."""
+"""Sparse-RS: change k pixels, a few of them moved at a time, kept when the margin shrinks. It asks for logits only."""
 
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ DIVISORS = (1, 2, 4, 5, 6, 8, 10, 12, 15, 20)
 
 @dataclass(kw_only=True)
 class SparseRSState(RandomSearchState):
-    """The images that are still on the right side. A slot holds one changed pixel."""
+    """The images that are still robust. A slot holds one changed pixel."""
 
     k: Tensor
     places: Tensor  # the pixels of each image, those first that may change
@@ -45,7 +45,7 @@ def sparse_rs(
     targeted: bool = False,
     seed: int = 0,
 ) -> Tensor:
-    """Search for k pixels and corner colours that break each image, without gradients.
+    """Search for k pixels and corner colours that make each image adversarial, without gradients.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def sparse_rs(
         As in `pgd`; the model is only asked for logits.
     threat : L0, or L0 `Masked`
     queries : int >= 1
-        Proposals to an image that does not break, each a forward pass.
+        Proposals for an image that stays robust, each a forward pass.
     share : float in (0, 1]
         Share of the k pixels that a proposal would move at first; it shrinks on the authors' schedule, from a half on.
 

@@ -66,19 +66,19 @@ def spatial(
     else:
         poses = torch.stack([threat.draw(x, random) for _ in range(k)], 1)
     result, score = x.clone(), x.new_full((len(x),), -torch.inf)
-    todo, tried, room = torch.arange(len(x), device=x.device), 0, images_at_once(x)
+    remaining, tried, room = torch.arange(len(x), device=x.device), 0, images_at_once(x)
     with borrowed(model), torch.no_grad(), full_precision(x.device):  # every pose tried gets a verdict
-        while tried < poses.shape[1] and len(todo):
-            m = min(max(1, room // len(todo)), poses.shape[1] - tried)
+        while tried < poses.shape[1] and len(remaining):
+            m = min(max(1, room // len(remaining)), poses.shape[1] - tried)
             try:
-                moved = warp(x[todo].repeat_interleave(m, 0), poses[todo, tried : tried + m].reshape(-1, 3))
+                moved = warp(x[remaining].repeat_interleave(m, 0), poses[remaining, tried : tried + m].reshape(-1, 3))
                 logits = model(moved.clone())
             except torch.OutOfMemoryError:
                 if m == 1:
                     raise
-                room = m * len(todo) // 2
+                room = m * len(remaining) // 2
                 continue
-            label = y[todo].repeat_interleave(m)
+            label = y[remaining].repeat_interleave(m)
             check_logits(logits, moved, label)
             value = loss(logits, label)
             check_losses(value, label)
@@ -86,9 +86,12 @@ def spatial(
             value = value.nan_to_num(-torch.inf, torch.inf, -torch.inf)  # a loss that is no number is the worst
             value = torch.where(is_adversarial(logits, label, targeted), torch.inf, value).view(-1, m)
             pick = value.argmax(1)  # the first of several successes
-            high, moved = value.amax(1), moved.view(-1, m, *x.shape[1:])[torch.arange(len(todo), device=x.device), pick]
-            better = high > score[todo]
-            result[todo] = torch.where(rowwise(better, x), moved, result[todo])
-            score[todo] = torch.where(better, high, score[todo])
-            todo, tried = todo[score[todo] < torch.inf], tried + m
+            high, moved = (
+                value.amax(1),
+                moved.view(-1, m, *x.shape[1:])[torch.arange(len(remaining), device=x.device), pick],
+            )
+            better = high > score[remaining]
+            result[remaining] = torch.where(rowwise(better, x), moved, result[remaining])
+            score[remaining] = torch.where(better, high, score[remaining])
+            remaining, tried = remaining[score[remaining] < torch.inf], tried + m
     return check_finite(result)

@@ -1,4 +1,4 @@
-"""The Square attack: random squares, kept when the margin falls. It asks for logits only, so nothing can mask it."""
+"""The Square attack: random squares, kept when the margin shrinks. It asks for logits only, so nothing can mask it."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -15,12 +15,14 @@ from .engine.queries import query
 from .engine.random_search import Proposal, RandomSearchState, random_search
 
 LOOKS = [250 * 2**k for k in range(16)]
-FADE = 1.25  # read off 1096 digits of two robust models, of which 33 fall to Square: this gives up two of them
+FADE = (
+    1.25  # read off 1096 digits of two robust models, of which Square finds 33 adversarial: this gives up two of them
+)
 
 
 @dataclass(kw_only=True)
 class SquareState(RandomSearchState):
-    """The images that are still on the right side."""
+    """The images that are still robust."""
 
     margin_at_x: Tensor
     places: Tensor  # the pixels of each image, those first that may change
@@ -48,7 +50,7 @@ def square(
         As in `pgd`; the model is only asked for logits.
     threat : Linf, L2 or L1, or one of them `Masked`
     queries : int >= 1
-        Proposals to an image that does not break, each a forward pass; 5000 as in AutoAttack.
+        Proposals for an image that stays robust, each a forward pass; 5000 as in AutoAttack.
     share : float in (0, 1]
         Share of the picture that the first squares cover; it shrinks on the paper's schedule.
     hope : float > 0, optional
@@ -68,9 +70,9 @@ def square(
 
     Notes
     -----
-    Every image has its own squares, drawn from its own stream. An image leaves the batch once it is broken. Under a
-    mask each square holds a pixel that may change. A target is approached by its margin, where the authors' code takes
-    cross-entropy.
+    Every image has its own squares, drawn from its own stream. An image leaves the batch once it is adversarial. Under
+    a mask each square holds a pixel that may change. A target is approached by its margin, where the authors' code
+    takes cross-entropy.
 
     References
     ----------
@@ -97,12 +99,12 @@ def square(
             new = propose(s, share * _schedule(step, queries)) if step else start(s)
             return {"x_adv": s.project(new)}
 
-        def given_up(step: int) -> Tensor | None:
+        def hopeful(step: int) -> Tensor | None:
             if hope is None or step not in LOOKS:
                 return None
-            return s.margin < hope * (LOOKS[0] / step) ** FADE * (1 - step / queries) * s.margin_at_x
+            return s.margin >= hope * (LOOKS[0] / step) ** FADE * (1 - step / queries) * s.margin_at_x
 
-        return check_finite(random_search(model, s, proposed, queries, targeted, given_up))
+        return check_finite(random_search(model, s, proposed, queries, targeted, hopeful))
 
 
 def _schedule(i: int, queries: int) -> float:

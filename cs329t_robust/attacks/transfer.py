@@ -35,13 +35,13 @@ def transfer(
     surrogates : sequence of callables
         Models from images to logits of the same classes; their gradients are used.
     attack : callable
-        ``attack(surrogate, x, y, threat=threat, targeted=targeted) -> x_adv``. Do not drop broken images early: an
-        example that sits just past the surrogate's boundary transfers badly.
+        ``attack(surrogate, x, y, threat=threat, targeted=targeted) -> x_adv``. Do not drop adversarial images early: an
+        example just beyond the surrogate's boundary transfers badly.
 
     Returns
     -------
     Tensor (n, c, h, w)
-        Detached, in [0, 1] and within the threat: of all surrogates' results the one furthest past the victim's
+        Detached, in [0, 1] and within the threat: of all surrogates' results the one furthest beyond the victim's
         boundary.
 
     Raises

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..attacks import physical
+from ..attacks.physical import Placements, train_patch
 from ..attacks.physical.accessories import glasses
 from ..attacks.physical.eot import share_seen_as
-from ..attacks.physical.patches import Placements, train_patch
 from ..attacks.physical.views import Views
 from ..data.datasets import photo, photos
 from ..models.networks import imagenet_classes, imagenet_classifier

@@ -34,6 +34,7 @@ environment:
   CS329T_DATA      a folder to look for data in before the repository's; downloads go there
   CS329T_DEVICE    cpu, cuda, cuda:1 or mps instead of the device found
   CS329T_THREADS   CPU threads that torch uses (default 1)
+  CS329T_CUDA_GRAPHS=1   record an attack's steps as CUDA graphs; off, since not yet tested on a GPU
 
 exit codes:
   0  all is well      1  a check failed, or the command could not do it      2  wrong usage

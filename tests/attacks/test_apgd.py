@@ -49,11 +49,11 @@ def test_apgd_sees_where_its_last_step_leads():
 def test_apgd_goes_on_after_a_success_unless_told_to_drop_it(digits, attack):
     model, x, y = digits
     on, dropped = (attack(model, x, y, threat=Linf(0.2), drop_adversarial=drop) for drop in (False, True))
-    broken = model(dropped).argmax(1) != y
-    assert broken.float().mean() > 0.8
-    assert ((model(on).argmax(1) != y) == broken).all()
+    adversarial = model(dropped).argmax(1) != y
+    assert adversarial.float().mean() > 0.8
+    assert ((model(on).argmax(1) != y) == adversarial).all()
     higher = losses.cross_entropy(model(on), y) - losses.cross_entropy(model(dropped), y)
-    assert higher[broken].median() > 0.5
+    assert higher[adversarial].median() > 0.5
 
 
 @pytest.mark.parametrize(

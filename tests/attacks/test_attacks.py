@@ -187,11 +187,11 @@ def test_restarts_keep_each_images_best_and_are_never_weaker(crooked):
     y = model(x).argmax(1)
     attack = partial(pgd, model, x, y, threat=Linf(0.06), steps=2, step_size=0.01)
     runs = [attack(restarts=k) for k in (1, 2, 4, 8)]
-    standing = [model(found).argmax(1) == y for found in runs]
+    robust = [model(found).argmax(1) == y for found in runs]
     loss = [losses.cross_entropy(model(found), y) for found in runs]
     for fewer, more in zip(range(3), range(1, 4), strict=True):
-        assert not (standing[more] & ~standing[fewer]).any()  # what fell stays fallen
-        both = standing[more] & standing[fewer]
+        assert not (robust[more] & ~robust[fewer]).any()  # what is adversarial stays so
+        both = robust[more] & robust[fewer]
         assert (loss[more][both] >= loss[fewer][both]).all()
     assert (loss[3] > loss[0]).any()
 

@@ -95,8 +95,8 @@ def test_a_cuda_graph_makes_the_images_of_the_steps_themselves(there, monkeypatc
     expected = attack(*there)
     assert ((found - expected).abs().flatten(1).amax(1) < 1e-4).double().mean() > 0.95
     model, _, y = there
-    standing = [int((predict(model, images).argmax(1) == y).sum()) for images in (found, expected)]
-    assert abs(standing[0] - standing[1]) <= 1
+    robust = [int((predict(model, images).argmax(1) == y).sum()) for images in (found, expected)]
+    assert abs(robust[0] - robust[1]) <= 1
 
 
 class Waiting(torch.nn.Module):

@@ -63,10 +63,10 @@ def test_the_result_is_a_member_and_the_callers_own(crooked, row, dtype):
 def test_something_breaks_and_nothing_is_counted_that_did_not(crooked, row):
     model, x = curved(crooked), images(40)
     y = labels(model, x)
-    broken = labels(model, row.run(model, x, y)) != y
-    assert broken.any()
+    adversarial = labels(model, row.run(model, x, y)) != y
+    assert adversarial.any()
     if row.threat is None and row.name != "penalty":
-        assert broken.float().mean() > 0.9
+        assert adversarial.float().mean() > 0.9
 
 
 @each
@@ -290,7 +290,7 @@ def test_square_gives_up_only_where_the_margin_has_hardly_moved():
         attacks.square(model, x, y, threat=Linf(0.12), queries=300, hope=hope) for hope in (None, 1e-9, 0.5)
     )
     assert attacks.square(model, x, y, threat=Linf(0.12), queries=300, hope=1e9).equal(never)
-    broken = [model(x_adv).argmax(1) != y for x_adv in (never, always, some)]
-    assert (broken[1] <= broken[2]).all()
-    assert (broken[2] <= broken[0]).all()
-    assert 0 < int(broken[1].sum()) < int(broken[0].sum())  # given up at 250, of 300 queries
+    adversarial = [model(x_adv).argmax(1) != y for x_adv in (never, always, some)]
+    assert (adversarial[1] <= adversarial[2]).all()
+    assert (adversarial[2] <= adversarial[0]).all()
+    assert 0 < int(adversarial[1].sum()) < int(adversarial[0].sum())  # given up at 250, of 300 queries

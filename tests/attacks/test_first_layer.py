@@ -158,3 +158,48 @@ def test_under_autocast_it_is_left_alone(monkeypatch):
     monkeypatch.setattr(module, "_ToPixels", None)
     with torch.autocast("cpu", torch.bfloat16), first_layer(x := X.clone().requires_grad_()):
         assert NET(x).dtype == torch.bfloat16
+
+
+@pytest.fixture
+def asked_anew():
+    """Let the module find out once more what torch can be asked."""
+    module._can_ask.cache_clear()
+    yield
+    module._can_ask.cache_clear()
+
+
+def other_torches():
+    functions, saved = (
+        (torch._C._functorch, "peek_interpreter_stack"),
+        (torch._C._autograd, "_top_saved_tensors_default_hooks"),
+    )
+    yield "no such name", *functions, None
+    yield "no such name either", *saved, None
+    yield "another argument", *saved, lambda: None
+    yield "another answer", *functions, lambda: None
+
+
+@pytest.mark.parametrize(
+    ("place", "name", "stand_in"), [row[1:] for row in other_torches()], ids=[row[0] for row in other_torches()]
+)
+def test_with_another_torch_the_gradient_is_pytorchs_and_it_is_said_once(
+    monkeypatch, asked_anew, place, name, stand_in
+):
+    own = gradient(NET, X, lambda x: nullcontext())
+    if stand_in is None:
+        monkeypatch.delattr(place, name)
+    else:
+        monkeypatch.setattr(place, name, stand_in)
+    monkeypatch.setattr(module, "_ToPixels", None)
+    with pytest.warns(RuntimeWarning, match="results are the same, only slower") as said:
+        first, second = gradient(NET, X, first_layer), gradient(NET, X, first_layer)
+    assert len(said) == 1
+    assert torch.equal(first, own)
+    assert torch.equal(second, own)
+
+
+def test_this_torch_can_be_asked(asked_anew):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert module._can_ask()
+    assert not module._watched()

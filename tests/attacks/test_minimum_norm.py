@@ -95,10 +95,10 @@ def test_fmn_agrees_with_pgd_about_who_falls_at_a_radius(digits, norm):
     ball = type(BALLS[norm])
     distance = BALLS[norm].distance(x, fmn(model, x, y, norm=norm))
     eps = distance.median().item()
-    standing = robust_accuracy(model, x, y, partial(apgd, drop_adversarial=True), ball(eps)).correct
+    robust = robust_accuracy(model, x, y, partial(apgd, drop_adversarial=True), ball(eps)).correct
     clear = (distance / eps - 1).abs() > 0.05  # the two searches may differ by a few per cent of a radius
     assert clear.float().mean() > 0.7
-    assert ((distance > eps) == standing)[clear].float().mean() > 0.97
+    assert ((distance > eps) == robust)[clear].float().mean() > 0.97
 
 
 def test_targeted_fmn_reaches_its_target(digits):

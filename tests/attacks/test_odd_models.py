@@ -425,14 +425,14 @@ def test_deepfool_and_fmn_attack_a_model_whose_backward_runs_only_once():
     class Once(torch.autograd.Function):
         @staticmethod
         def forward(ctx, x):
-            ctx.gone = False
+            ctx.used = False
             return x.clone()
 
         @staticmethod
         def backward(ctx, grad):
-            if ctx.gone:
+            if ctx.used:
                 raise RuntimeError("This backward function was compiled with non-empty donated buffers")
-            ctx.gone = True
+            ctx.used = True
             return grad
 
     x, y = torch.rand(5, 1, 3, 4), torch.arange(5)

@@ -1,7 +1,7 @@
 """A step that is asked for again and again on images of one shape: on a GPU it may be recorded, and then replayed.
 
-That is off unless ``CS329T_CUDA_GRAPHS=1``: no recording has run on a GPU yet. Turn it on once
-tests/attacks/test_cuda.py has passed on yours. Without it every step is plain PyTorch.
+It is off, and every step is plain PyTorch, unless ``CS329T_CUDA_GRAPHS=1``: no recording has run on a GPU yet. Turn it
+on once tests/attacks/test_cuda.py has passed on yours.
 """
 
 import os

@@ -5,7 +5,9 @@ a small network's whole gradient. There the textbook way is 2 to 5 times faster:
 the output by the weights, and add the patches up where they overlap.
 """
 
+import warnings
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 from typing import Any
 
 import torch
@@ -25,9 +27,39 @@ def first_layer(x: Tensor) -> AbstractContextManager:
     """Return a context in which a convolution of few input channels hands its gradient down to `x` by patches.
 
     All else in it is as it was. It does nothing where PyTorch's own way is as fast or faster: for a handful of images,
-    on a GPU, in another precision than float32.
+    on a GPU, in another precision than float32; and with a torch that it cannot ask whether it would do harm.
     """
-    return _Patches() if x.device.type == "cpu" and x.requires_grad and x.numel() >= WORTH else nullcontext()
+    worth = x.device.type == "cpu" and x.requires_grad and x.numel() >= WORTH
+    return _Patches() if worth and _can_ask() else nullcontext()
+
+
+def _watched() -> bool:
+    """Tell whether autograd is under torch.func, or somebody's hooks get what it saves: torch has no public way to ask.
+
+    The first asks more of a function than is here; a checkpoint, which is made of the second, runs it again outside.
+    """
+    functions, saved = torch._C._functorch.peek_interpreter_stack(), torch._C._autograd._top_saved_tensors_default_hooks
+    return functions is not None or saved(True) is not None
+
+
+@cache
+def _can_ask() -> bool:
+    """Tell, once, whether `_watched` sees in this torch what it should; without it all gradients are PyTorch's own."""
+    seen = []
+    try:
+        torch.func.vmap(lambda one: seen.append(_watched()) or one)(torch.zeros(1))
+        with torch.autograd.graph.saved_tensors_hooks(lambda saved: saved, lambda saved: saved):
+            seen.append(_watched())
+    except (AttributeError, TypeError):
+        seen.append(False)
+    if not all(seen):
+        warnings.warn(
+            f"torch {torch.__version__} answers otherwise than the attacks ask it, so gradients to the pixels are "
+            "computed in PyTorch's own way. The results are the same, only slower",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    return all(seen)
 
 
 class _Patches(TorchFunctionMode):
@@ -66,8 +98,7 @@ def _fits(x: Tensor, weight: Tensor, *sizes: Size | str) -> bool:
         and all(isinstance(size, int) or len(size) == 2 for size in sizes)
         and not torch.is_autocast_enabled("cpu")
         and not torch.compiler.is_compiling()
-        and torch._C._functorch.peek_interpreter_stack() is None  # torch.func asks more of a function than is here
-        and torch._C._autograd._top_saved_tensors_default_hooks(True) is None  # a checkpoint runs it again, outside
+        and not _watched()
     )
 
 

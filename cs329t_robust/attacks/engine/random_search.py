@@ -9,7 +9,7 @@ from torch import Tensor
 from ...contract.input_validation import Model
 from ...runtime.randomness import ImageRandom
 from ...threat import rowwise
-from .cuda_graph import Answer
+from .cuda_graph import Step
 from .queries import check_margin, confirmed_margin, query
 from .search import Search
 from .shrinking import Batch, Found
@@ -27,15 +27,30 @@ class RandomSearchState(Batch):
         return self.margin <= 0
 
 
+class _Best(Found):
+    """Of each image the best proposal; its margin says whether that is adversarial."""
+
+    def take(self, s: RandomSearchState) -> None:
+        """Take in where the rows are: before some leave, and when the search ends."""
+        s.adversarial = s.margin > 0
+        super().take(s)
+
+    def count(self, s: RandomSearchState) -> int:
+        """Return how many images are adversarial so far."""
+        s.adversarial = s.margin > 0
+        return super().count(s)
+
+
 Proposal = dict[str, Tensor]  # the fields of the state that it changes, `x_adv` among them
 
 
 class _Queries(Search):
     """A search that asks for margins rather than for gradients."""
 
-    def answer(self, x_adv: Tensor, check: bool) -> Answer:
-        """Ask the model once; `Repeated` may record it."""
-        return (query(self.model, x_adv, self.batch.y, self.targeted, check=check),)
+    def question(self) -> Step:
+        """Return what the model is asked in each step."""
+        model, batch, targeted = self.model, self.batch, self.targeted
+        return lambda x_adv, check: (query(model, x_adv, batch.y, targeted, check=check),)
 
     def query(self, x_adv: Tensor) -> Tensor:
         """Return the margin by which each of these images is adversarial."""
@@ -55,7 +70,7 @@ def random_search(
     propose: Callable[[int], Proposal],
     queries: int,
     targeted: bool,
-    given_up: Callable[[int], Tensor | None] = lambda step: None,
+    hopeful: Callable[[int], Tensor | None] = lambda step: None,
 ) -> Tensor:
     """Ask for so many proposals, and return the best images.
 
@@ -65,23 +80,25 @@ def random_search(
         With the margins at x. Images leave it once they are adversarial.
     propose : callable
         The number of a query to a proposal for each image that is left; the first is taken whatever its margin.
-    given_up : callable, optional
-        The number of a query to which images are given up there, or to None where none may be.
+    hopeful : callable, optional
+        The number of a query to the images that are not given up there, or to None where none is.
     """
-    search = _Queries(model, s, targeted=targeted, drop=True)
+    search = _Queries(model, s, found=_Best(s.x), targeted=targeted, drop=True)
     for step in search.steps(queries):
         if search.looking():
             s.margin = confirmed_margin(model, s.x_adv, s.y, s.margin, targeted)
-        s.adversarial, hopeless = s.margin > 0, given_up(step)
-        done = ~s.is_open() if hopeless is None else ~s.is_open() | hopeless
-        search.leave(done, now=hopeless is not None)  # who is given up must not depend on the batch
+        searched, chosen = s.is_open(), hopeful(step)
+        if chosen is not None:  # who is given up must not depend on the batch
+            (searched,) = search.shrink_to(searched & chosen, searched, now=True)
+        else:
+            (searched,) = search.shrink_to(searched, searched)
         if search.over:
             break
         proposal = propose(step)
         margin = search.query(proposal["x_adv"])
         if step == 0:  # the only answer that is taken whatever it is
             check_margin(margin)
-        better = s.is_open() & ((margin > s.margin) | (step == 0))
+        better = searched & ((margin > s.margin) | (step == 0))
         for name, new in {**proposal, "margin": margin}.items():
             old = getattr(s, name)
             setattr(s, name, torch.where(rowwise(better, old), new, old))

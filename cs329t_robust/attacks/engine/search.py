@@ -17,7 +17,7 @@ from torch import Tensor
 from ...contract.input_validation import Loss, Model, check_logits
 from ...runtime.progress_bar import tick
 from ...threat import rowwise
-from .cuda_graph import Answer, Repeated
+from .cuda_graph import Answer, Repeated, Step
 from .gradient import input_gradient, logits_of
 from .shrinking import Batch, Found, looking, worth_leaving
 from .success import confirmed, is_adversarial
@@ -32,7 +32,7 @@ class Search:
     batch : Batch
         What is searched. Its rows leave it, in place, when they are done.
     loss : callable, optional
-        (logits, y) to one value for each row: what is climbed, or descended if `targeted`. It may use the batch's rows.
+        (logits, y) to one value for each row: what is maximised, or minimised if `targeted`. It may use the batch.
     found : Found, optional
         What is told of the rows that leave.
     targeted : bool
@@ -76,7 +76,7 @@ class Search:
             s.adversarial = s.adversarial | is_adversarial(logits, s.y, self.targeted)
             if self.looking():
                 s.adversarial = confirmed(self.model, s.x_adv, s.y, s.adversarial, self.targeted)
-            (grad,) = self.leave(s.adversarial, grad)
+            (grad,) = self.shrink_to(~s.adversarial, grad)
         return -grad if self.targeted else grad
 
     def move(self, x_adv: Tensor) -> None:
@@ -113,28 +113,29 @@ class Search:
         """Tell whether no row is robust any more, as far as this step looks."""
         return self.looking() and bool(self.batch.adversarial.all())
 
-    def leave(self, done: Tensor, *along: Tensor, now: bool = False, look: bool = False) -> tuple[Tensor, ...]:
-        """Let rows that are done leave, if that pays; return what is left of the tensors that go along with them.
+    def shrink_to(self, staying: Tensor, *along: Tensor, now: bool = False, look: bool = False) -> tuple[Tensor, ...]:
+        """Let all other rows leave, if that pays; return what is left of the tensors that go along with them.
 
         `now` lets them leave in any case. `look` counts them also where the host then waits for the device. If no row
-        would be left, all stay for the rest of this step, the last one.
+        would be left, the search is over: all stay for the rest of this step, its last.
         """
-        if not now and not worth_leaving(~done, 0 if look else self.step, self.left):
+        if not now and not worth_leaving(staying, 0 if look else self.step, self.left):
             return along
         self.found.take(self.batch)
-        staying = (~done).nonzero().flatten()
-        if not len(staying):
+        rows = staying.nonzero().flatten()
+        if not len(rows):
             self.over = True
             return along
-        self.batch.keep_only(staying)
+        self.batch.keep_only(rows)
         self.ask_anew()
-        return tuple(value[staying] for value in along)
+        return tuple(value[rows] for value in along)
 
     def ask_anew(self, loss: Loss | None = None) -> None:
         """Ask other rows from now on, or for another loss."""
         self.loss = self.loss if loss is None else loss
-        self.ask = Repeated(self.model, self.answer, self.left, self.drop)
+        self.ask = Repeated(self.model, self.question(), self.left, self.drop)
 
-    def answer(self, x_adv: Tensor, check: bool) -> Answer:
-        """Ask the model once; `Repeated` may record it."""
-        return input_gradient(self.model, x_adv, self.batch.y, self.loss, check=check)
+    def question(self) -> Step:
+        """Return what the model is asked in each step; not a method, which would keep all tensors in a cycle."""
+        model, batch, loss = self.model, self.batch, self.loss
+        return lambda x_adv, check: input_gradient(model, x_adv, batch.y, loss, check=check)

@@ -44,7 +44,7 @@ def confirmed(model: Model, x_adv: Tensor, y: Tensor, claimed: Tensor, targeted:
 def rivals(logits: Tensor, y: Tensor, m: int) -> Tensor:
     """Return the m classes other than `y` with the largest logits, (n, m), or all of them if there are fewer.
 
-    In place of a class that the model rules out, with a logit of -inf, stands the strongest once more.
+    In place of a class that the model rules out, with a logit of -inf, the strongest is named once more.
     """
     top = logits.scatter(1, y[:, None], -torch.inf).topk(min(m, logits.shape[1] - 1), dim=1)
     return top.indices.where(top.values > -torch.inf, top.indices[:, :1])

@@ -46,7 +46,7 @@ def physical(
     loss: Loss = cross_entropy,
     seed: int = 0,
 ) -> Tensor:
-    """Climb the loss averaged over random views of the painted scene: expectation over transformation.
+    """Maximise the loss over random views of the painted scene: expectation over transformations.
 
     Parameters
     ----------
