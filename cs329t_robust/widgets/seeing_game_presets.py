@@ -18,7 +18,7 @@ from ..perception.staircase import TRIALS
 from ..threat import L1, L2, Linf
 from .seeing_game import SeeingGame
 
-Found = dict[str, tuple[Tensor, Tensor, list[float]]]  # by norm: what `breaking_changes` returns
+Found = dict[str, tuple[Tensor, Tensor, list[float]]]  # by norm: what `smallest_adversarial_changes` returns
 BALLS = {"Linf": Linf, "L2": L2, "L1": L1}
 PHOTOGRAPHS = ("cat", "coffee", "motorcycle")
 PHOTOGRAPH_EPS = {
@@ -33,7 +33,7 @@ DIGIT_EPS = {
 }
 
 
-def breaking_changes(
+def smallest_adversarial_changes(
     model: Model, x: Tensor, y: Tensor, norm: str, sizes: Sequence[float], *, steps: int = 10, seed: int = 0
 ) -> tuple[Tensor, Tensor, list[float]]:
     """Find for each picture the smallest of `sizes` at which `model` leaves `y`, and the change that does it.
@@ -54,10 +54,10 @@ def breaking_changes(
     Returns
     -------
     change : Tensor (n, c, h, w)
-        The change at the smallest size that breaks the picture, or else at the largest; for L0 at the largest.
+        The change at the smallest size that is adversarial, or else at the largest; for L0 at the largest.
     order : Tensor (n, h, w)
         For L0 the turn at which each pixel is changed, from 0; unchanged ones come last. Zeros for other norms.
-    broken : list of float
+    smallest : list of float
         For each picture the smallest of `sizes` at which the model errs; infinite where none does. An upper bound on
         the nearest adversarial example's distance: the search is good and not exact.
 
@@ -76,20 +76,20 @@ def breaking_changes(
     wrong = (predict(model, found).argmax(1) != labels).view(n, m)
     first = torch.where(wrong.any(1), wrong.int().argmax(1), m - 1)
     change = (found - every).view(n, m, *x.shape[1:])[torch.arange(n), first]
-    broken = [float(sizes[i]) if hit else float("inf") for i, hit in zip(first.tolist(), wrong.any(1), strict=True)]
-    return change, torch.zeros_like(x[:, 0]), broken
+    smallest = [float(sizes[i]) if hit else float("inf") for i, hit in zip(first.tolist(), wrong.any(1), strict=True)]
+    return change, torch.zeros_like(x[:, 0]), smallest
 
 
 def _dots(model: Model, x: Tensor, y: Tensor, sizes: Sequence[int]) -> tuple[Tensor, Tensor, list[float]]:
-    """Change pixels to corner colours, those first that the gradient favours; see `breaking_changes`."""
+    """Change pixels to corner colours, those first that the gradient favours; see `smallest_adversarial_changes`."""
     n, pixels = len(x), x[0, 0].numel()
     order = torch.full((n, pixels), pixels, dtype=torch.long, device=x.device)
-    now, broken, before = x.detach(), [float("inf")] * n, 0
+    now, smallest, before = x.detach(), [float("inf")] * n, 0
 
     def note(logits: Tensor) -> None:
         for i, guess in enumerate(logits.argmax(1).tolist()):
             if before and guess != y[i]:
-                broken[i] = min(broken[i], float(before))
+                smallest[i] = min(smallest[i], float(before))
 
     for size in sizes:
         with borrowed(model):
@@ -103,12 +103,12 @@ def _dots(model: Model, x: Tensor, y: Tensor, sizes: Sequence[int]) -> tuple[Ten
         fresh = ((order >= before) & (order < size)).view(n, 1, *x.shape[2:])
         now, before = torch.where(fresh, (grad > 0).to(x), now), size
     note(predict(model, now))
-    return now - x, order.view(n, *x.shape[2:]), broken
+    return now - x, order.view(n, *x.shape[2:]), smallest
 
 
-def model_threshold(broken: Sequence[float]) -> float | None:
-    """Return the median size that breaks the model, or None if half of the pictures resist."""
-    middle = median(broken)
+def model_threshold(smallest: Sequence[float]) -> float | None:
+    """Return the median of the smallest adversarial sizes, or None if half of the pictures have none."""
+    middle = median(smallest)
     return None if middle == float("inf") else middle
 
 
@@ -188,7 +188,9 @@ def digits_game(
 
 
 def _search(model: Model, x: Tensor, y: Tensor, searched: Mapping[str, Sequence[float]], *, steps: int) -> Found:
-    return {norm: breaking_changes(model, x, y, norm, sizes, steps=steps) for norm, sizes in searched.items()}
+    return {
+        norm: smallest_adversarial_changes(model, x, y, norm, sizes, steps=steps) for norm, sizes in searched.items()
+    }
 
 
 def _game(
@@ -207,7 +209,7 @@ def _game(
         x,
         {norm: change for norm, (change, _, _) in found.items()},
         eps,
-        {norm: model_threshold(broken) for norm, (_, _, broken) in found.items()},
+        {norm: model_threshold(smallest) for norm, (_, _, smallest) in found.items()},
         order=found["L0"][1],
         denominators={"Linf": 255},
         trials=trials,

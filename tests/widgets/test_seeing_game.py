@@ -17,7 +17,12 @@ from cs329t_robust.models.networks import LinearModel, mnist_classifier
 from cs329t_robust.perception.staircase import Observer
 from cs329t_robust.widgets.seeing_game import SeeingGame
 from cs329t_robust.widgets.seeing_game_pictures import Changes
-from cs329t_robust.widgets.seeing_game_presets import breaking_changes, digits_game, model_threshold, photographs_game
+from cs329t_robust.widgets.seeing_game_presets import (
+    smallest_adversarial_changes,
+    digits_game,
+    model_threshold,
+    photographs_game,
+)
 
 EPS = {"Linf": [k / 255 for k in (1, 2, 4, 8, 16)], "L2": [0.5, 1, 2, 4], "L0": [1, 2, 4, 8]}
 MODEL = {"Linf": 0.5 / 255, "L2": None, "L0": 3}
@@ -208,12 +213,12 @@ def test_thresholds_of_a_linear_model_are_the_closed_forms():
     for norm, dual in (("Linf", 1), ("L2", 2)):
         sizes = [0.0005 * 1.1**i for i in range(90)]
         exact = (lead / gap.norm(dual)).tolist()
-        change, _, broken = breaking_changes(model, x, y, norm, sizes, steps=10)
+        change, _, broken = smallest_adversarial_changes(model, x, y, norm, sizes, steps=10)
         for distance, found in zip(exact, broken, strict=True):
             assert distance <= found * 1.0001
             assert found <= max(sizes[0], distance * 1.15)
         assert (predict(model, x + change).argmax(1) != y).all()
-    _, order, broken = breaking_changes(model, x, y, "L0", list(range(1, 33)))
+    _, order, broken = smallest_adversarial_changes(model, x, y, "L0", list(range(1, 33)))
     for i in range(3):
         sign = gap * (1 if y[i] == 0 else -1)  # what lowers this difference breaks the picture
         pixels = x[i].flatten()
@@ -227,7 +232,7 @@ def test_the_models_threshold_is_the_median_or_none():
     assert model_threshold([1.0, 4.0]) == 2.5
     assert model_threshold([1.0, math.inf, math.inf]) is None
     with pytest.raises(ValueError, match="norm: expected one of Linf, L2, L1, L0"):
-        breaking_changes(lambda x: x.flatten(1), torch.rand(1, 1, 4, 4), torch.tensor([0]), "TV", [1])
+        smallest_adversarial_changes(lambda x: x.flatten(1), torch.rand(1, 1, 4, 4), torch.tensor([0]), "TV", [1])
 
 
 def test_the_digits_are_ready_small_and_break_the_model_as_shown():
