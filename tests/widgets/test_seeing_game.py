@@ -18,10 +18,10 @@ from cs329t_robust.perception.staircase import Observer
 from cs329t_robust.widgets.seeing_game import SeeingGame
 from cs329t_robust.widgets.seeing_game_pictures import Changes
 from cs329t_robust.widgets.seeing_game_presets import (
-    smallest_adversarial_changes,
     digits_game,
     model_threshold,
     photographs_game,
+    smallest_adversarial_changes,
 )
 
 EPS = {"Linf": [k / 255 for k in (1, 2, 4, 8, 16)], "L2": [0.5, 1, 2, 4], "L0": [1, 2, 4, 8]}
