@@ -1,0 +1,177 @@
+"""What can be bounded: a model is read as the function that runs, or refused in words that name what is not read."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from ..contract.borrowing import borrowed
+from ..contract.inputs import Model, check_inputs, fitting, module_of
+from ..threat import Linf, Threat, per_image
+from .network import Box, Network
+from .operations import READERS
+from .tracing import READ, Trace, Unreadable
+
+HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+
+
+def ready(model: Model, x: Tensor, y: Tensor, threat: Threat) -> tuple[Network, Tensor, Box]:
+    """Return the network as it was read, in float64, the labels, and the threat around `x` as a box.
+
+    Raises
+    ------
+    ValueError
+        If an input is unusable or the model cannot be read.
+    """
+    x, y = check_inputs(model, x, y)
+    if not isinstance(threat, Linf):
+        raise ValueError(f"threat: expected Linf, whose ball is a box, got {threat!r}")
+    threat.check(x)
+    network = read(model, x)
+    if int(y.max()) >= network.classes:
+        raise ValueError(f"y: expected labels below the model's {network.classes} classes, got {int(y.max())}")
+    x = x.double()
+    radius = per_image(threat.eps, x)
+    return network, y, Box((x - radius).clamp_min(0), (x + radius).clamp_max(1))
+
+
+def read(model: Model, x: Tensor) -> Network:
+    """Return the function that a model computes for images like `x`, its constants copied to float64.
+
+    It is read twice: of two images without gradients, and of three with them, in eval mode; and, if part of it is in
+    train mode, once more in the modes in which it is. All have to agree.
+
+    Raises
+    ------
+    ValueError
+        If the model cannot be read, or not every time alike.
+    """
+    module = module_of(model)
+    with unchanged(model):
+        with borrowed(model):
+            found = [traced(model, x, n, torch.float64, gradients) for n, gradients in ((2, False), (3, True))]
+        if module is not None and any(part.training for part in module.modules()):
+            found.append(traced(model, x, 2, torch.float64, False))
+    if not all(found[0].same_as(other) for other in found[1:]):
+        raise refused(
+            "computes something else when it runs again, on more images, with gradients, or in train mode; make it one "
+            "function of each image (call model.eval(), leave out random numbers and what counts its calls)"
+        )
+    return found[0]
+
+
+def read_once(model: Model, x: Tensor) -> Network:
+    """Return the function that a model computes, in the modes in which it is, with gradients to its weights.
+
+    Raises
+    ------
+    ValueError
+        If the model cannot be read.
+    """
+    with unchanged(model):
+        return traced(model, x, 2, None, torch.is_grad_enabled())
+
+
+def refused(what: str, where: str = "") -> Unreadable:
+    """Return the error that says which model is not read, and what is."""
+    return Unreadable(f"model: expected a network of {READ}; got one that {what}{where}")
+
+
+def traced(model: Model, x: Tensor, n: int, dtype: torch.dtype | None, gradients: bool) -> Network:
+    """Run the model on `n` images like `x` that hold no numbers, and return what it did to them."""
+    sample = x.detach()[torch.arange(n, device=x.device) % len(x)].clone()
+    trace = Trace(n, READERS, dtype)
+    try:
+        with torch.set_grad_enabled(gradients):
+            answer = model(trace.begin(sample, requires_grad=gradients and dtype is not None))
+        return trace.network(answer)
+    except Unreadable as error:
+        raise refused(f"does {trace.refusal or error}", whereabouts(model, error.__traceback__)) from error
+    except Exception as error:
+        if trace.refusal is not None:
+            raise refused(f"does {trace.refusal}", whereabouts(model, error.__traceback__)) from error
+        with fitting(x), torch.set_grad_enabled(gradients):
+            model(sample)  # if it cannot take images at all, its own error says so
+        raise refused(
+            f"looks at the numbers in its images, or hands them to code that is not PyTorch's ({error})",
+            whereabouts(model, error.__traceback__),
+        ) from error
+
+
+def whereabouts(model: Model, traceback: TracebackType | None) -> str:
+    """Return the module that ran when an error came, in words."""
+    found, module = None, module_of(model)
+    while traceback is not None:
+        one = traceback.tb_frame.f_locals.get("self")
+        found = one if isinstance(one, nn.Module) else found
+        traceback = traceback.tb_next
+    if found is None:
+        return ""
+    names = [name for name, part in module.named_modules() if part is found] if module is not None else []
+    return f", in {_called(names[0] if names else '', found)}"
+
+
+def _called(name: str, part: nn.Module) -> str:
+    return f"model.{name} ({type(part).__name__})" if name else type(part).__name__
+
+
+@contextmanager
+def unchanged(model: Model) -> Iterator[None]:
+    """Refuse a model with hooks, parametrisations or compiled parts, and one that changes while it runs; undo that.
+
+    Raises
+    ------
+    ValueError
+        If the model is one of those.
+    """
+    module = module_of(model)
+    parts = list(module.named_modules()) if module is not None else []
+    globally = [name for name in HOOKS if getattr(nn.modules.module, f"_global{name}")]
+    if globally:
+        raise refused(f"runs under a hook on all modules ({globally[0]}); remove it first")
+    for name, part in parts:
+        if any(getattr(part, hooks, None) for hooks in HOOKS):
+            raise refused(f"has a hook on {_called(name, part)}; call remove() on the handle that made it")
+        if parametrize.is_parametrized(part):
+            raise refused(
+                f"has parametrised weights in {_called(name, part)}; call "
+                "torch.nn.utils.parametrize.remove_parametrizations first"
+            )
+        if isinstance(part, torch.jit.ScriptModule) or "_orig_mod" in getattr(part, "_modules", {}):
+            raise refused(f"is scripted or compiled in {_called(name, part)}; hand over the module it was made from")
+    before = [_state(part) for _, part in parts]
+    buffers = [(b, b._version, b.detach().clone()) for _, part in parts for b in part._buffers.values() if b is not None]
+    attributes = [(dict(vars(part)), dict(part._buffers), dict(part._parameters)) for _, part in parts]
+    try:
+        yield
+    finally:
+        changed = [at for at, (_, part) in enumerate(parts) if _state(part) != before[at]]
+        for at in changed:
+            now = parts[at][1]
+            for own, was in zip((vars(now), now._buffers, now._parameters), attributes[at], strict=True):
+                own.clear()
+                own.update(was)
+        for buffer, version, value in buffers:
+            if buffer._version != version:
+                with torch.no_grad():
+                    buffer.copy_(value)
+        if changed and sys.exc_info()[0] is None:
+            raise refused(f"changes itself while it runs: {_called(*parts[changed[0]])}")
+
+
+def _state(part: nn.Module) -> list[tuple[str, Any]]:
+    own = [*vars(part).items(), *part._parameters.items(), *part._buffers.items()]
+    return [(name, _mark(value)) for name, value in own]
+
+
+def _mark(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return id(value), 0 if value.is_inference() else value._version
+    if isinstance(value, list | dict | set):
+        return id(value), len(value)
+    return value if isinstance(value, bool | int | float | str) else id(value)
