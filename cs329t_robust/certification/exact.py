@@ -97,7 +97,7 @@ def exact(model: Model, x: Tensor, y: Tensor, *, threat: Threat, time_limit: flo
     network, y, box = ready(model, x, y, threat)
     check_size(network)
     with torch.no_grad():
-        highest, inputs = relaxed(network, box, y)
+        (highest,), inputs = relaxed(network, box, y)
         stages = {i: stage(network, node.relu_of, box.low) for i, node in enumerate(network.nodes) if inputs[i]}
         last = stage(network, len(network.nodes) - 1, box.low)
     program = Program(stages, box, inputs)

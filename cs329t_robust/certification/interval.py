@@ -13,51 +13,49 @@ from .network import Box, Network, stage
 from .reading import read_once, ready
 
 
-def boxes(network: Network, box: Box, tighten: Callable[[int, Box], Box] = lambda i, box: box) -> list[Box | None]:
-    """Return, for each ReLU, the smallest box that holds what it makes of every point of the boxes before it.
+def lead_bounds(
+    network: Network, box: Box, y: Tensor, tighten: Callable[[int, Box], Box] = lambda i, seen: seen
+) -> Tensor:
+    """Bound how far each logit can lie above that of `y`, over a box of images.
 
-    A linear map sends the middle m to W·m + b and half a side r to |W|·r; a ReLU sends both ends through itself.
+    A linear map sends the middle m to W·m + b and half a side r to |W|·r; a ReLU sends both ends through itself. What
+    comes after the last ReLUs is one linear map, applied to the differences of the logits.
 
     Parameters
     ----------
     network : Network
     box : Box
-        Of images, (n, c, h, w).
+        (n, c, h, w).
+    y : Tensor (n,)
     tighten : callable, optional
         Given a ReLU and the box of its input, returns a box within that one.
 
     Returns
     -------
-    list of Box or None
-        One for each value of the network: None for all but the images and the ReLUs.
+    Tensor (n, k)
+        0 for `y`.
     """
-    found: list[Box | None] = [box]
-    middle, reach = [box.middle], [box.reach]
+    last = stage(network, len(network.nodes) - 1, box.low)
+    needed_until = {j: i for i, node in enumerate(network.nodes) for j in node.parents}
+    seen = {0: (box.middle, box.reach)}
     for i, node in enumerate(network.nodes[1:], 1):
         if node.relu_of is not None:
-            m, r = middle[node.relu_of], reach[node.relu_of]
-            seen = tighten(i, Box(m - r, m + r))
-            found.append(Box(seen.low.clamp_min(0), seen.high.clamp_min(0)))
-            middle.append(found[-1].middle)
-            reach.append(found[-1].reach)
-            continue
-        found.append(None)
-        if i == len(network.nodes) - 1:
-            break  # of the logits, their leads over the label's are asked for
-        m = sum(one.apply(middle[j]) for j, one in node.terms)
-        middle.append(m if node.bias is None else m + node.bias)
-        reach.append(sum(one.absolute(reach[j]) for j, one in node.terms))
-    return found
-
-
-def leads_within(network: Network, found: list[Box | None], y: Tensor) -> Tensor:
-    """Bound, (n, k), how far each logit can lie above that of `y`, over the boxes that `boxes` found; 0 for `y`."""
-    last = stage(network, len(network.nodes) - 1, found[0].low)
+            middle, reach = seen[node.relu_of]
+            within = tighten(i, Box(middle - reach, middle + reach))
+            within = Box(within.low.clamp_min(0), within.high.clamp_min(0))
+            seen[i] = within.middle, within.reach
+        elif i in needed_until:  # of the logits, only the differences are asked for, below
+            middle = sum(one.apply(seen[j][0]) for j, one in node.terms)
+            reach = sum(one.absolute(seen[j][1]) for j, one in node.terms)
+            seen[i] = middle if node.bias is None else middle + node.bias, reach
+        for j in node.parents:
+            if needed_until[j] <= i and j not in last.weights:
+                seen.pop(j, None)
     total = last.bias - last.bias[y][:, None]
-    for i, weight in last.weights.items():
-        middle, reach = found[i].middle.flatten(1), found[i].reach.flatten(1)
+    for j, weight in last.weights.items():
+        middle, reach = (part.flatten(1)[:, :, None] for part in seen[j])
         lead = weight - weight[y][:, None]  # (n, k, d): every row minus the label's
-        total = total + (lead @ middle[:, :, None] + lead.abs() @ reach[:, :, None]).squeeze(2)
+        total = total + (lead @ middle + lead.abs() @ reach).squeeze(2)
     return total
 
 
@@ -91,7 +89,7 @@ def worst_logits(model: Model, low: Tensor, high: Tensor, y: Tensor) -> Tensor:
     arXiv:1810.12715.
     """
     network = read_once(model, low)
-    return leads_within(network, boxes(network, Box(low, high)), y)
+    return lead_bounds(network, Box(low, high), y)
 
 
 def interval(model: Model, x: Tensor, y: Tensor, *, threat: Threat) -> Tensor:
@@ -134,6 +132,6 @@ def interval(model: Model, x: Tensor, y: Tensor, *, threat: Threat) -> Tensor:
     """
     network, y, box = ready(model, x, y, threat)
     with torch.no_grad():
-        bound = margin(leads_within(network, boxes(network, box), y), y)
+        bound = margin(lead_bounds(network, box, y), y)
     hold(model, network, box, y, bound, "interval", x.dtype)
     return bound

@@ -6,9 +6,12 @@ from torch import Tensor
 from ..contract.inputs import Model
 from ..threat import Threat
 from .crosscheck import hold
-from .interval import boxes, leads_within
+from .interval import lead_bounds
 from .network import Box, Network, follow_back
 from .reading import ready
+
+NUMBERS = 2**24
+"""How many numbers are followed back at a time: images, times values to bound, times values that they depend on."""
 
 
 def linear(model: Model, x: Tensor, y: Tensor, *, threat: Threat) -> Tensor:
@@ -41,19 +44,25 @@ def linear(model: Model, x: Tensor, y: Tensor, *, threat: Threat) -> Tensor:
     arXiv:1811.00866; Wong & Kolter 2018, arXiv:1711.00851 (the same relaxation, seen from the dual).
     """
     network, y, box = ready(model, x, y, threat)
-    each = [Box(box.low[i : i + 1], box.high[i : i + 1]) for i in range(len(x))]
+    sizes = [torch.Size(node.shape).numel() for node in network.nodes]
+    inside = max((size for size, node in zip(sizes, network.nodes, strict=True) if node.relu_of is not None), default=1)
+    at_once = max(1, NUMBERS // (inside * max(sizes)))
+    bounds = []
     with torch.no_grad():
-        bound = torch.stack([relaxed(network, one, y[i : i + 1])[0].max() for i, one in enumerate(each)])
+        for first in range(0, len(x), at_once):
+            some = slice(first, first + at_once)
+            bounds.append(relaxed(network, Box(box.low[some], box.high[some]), y[some])[0].amax(1))
+    bound = torch.cat(bounds)
     hold(model, network, box, y, bound, "linear", x.dtype)
     return bound
 
 
 def relaxed(network: Network, box: Box, y: Tensor) -> tuple[Tensor, list[Box | None]]:
-    """Bound, for one image, how far the logit of each class can lie above that of `y`.
+    """Bound, for each image, how far the logit of each class can lie above that of `y`.
 
     Returns
     -------
-    Tensor (k,)
+    Tensor (n, k)
         Upper bounds; −inf for `y` itself.
     list of Box or None
         What every ReLU's input ranges over, at the place of that ReLU among the network's values.
@@ -63,25 +72,25 @@ def relaxed(network: Network, box: Box, y: Tensor) -> tuple[Tensor, list[Box | N
 
     def tighten(i: int, seen: Box) -> Box:
         """Return a box within `seen`: wherever a ReLU's sign is open, ask the linear bounds as well."""
-        unsure = ((seen.low < 0) & (seen.high > 0)).flatten().nonzero().flatten()
-        if loose[i] and len(unsure):
-            low, high = seen.low.clone(), seen.high.clone()
-            end, shape = network.nodes[i].relu_of, network.nodes[i].shape
-            rows = low.new_zeros(len(unsure), torch.Size(shape).numel())
-            rows[torch.arange(len(unsure)), unsure] = 1
-            rows = rows.view(-1, *shape)
-            above = highest(network, end, torch.cat([rows, -rows]), inputs, box)
-            high.view(-1)[unsure] = torch.minimum(high.view(-1)[unsure], above[: len(unsure)])
-            low.view(-1)[unsure] = torch.maximum(low.view(-1)[unsure], -above[len(unsure) :])
-            seen = Box(low, high)
+        low, high = seen.low.flatten(1), seen.high.flatten(1)
+        unsure = (low < 0) & (high > 0)
+        asked = unsure.any(0).nonzero().flatten()
+        if loose[i] and len(asked):
+            rows = low.new_zeros(len(asked), low.shape[1])
+            rows[torch.arange(len(asked), device=rows.device), asked] = 1
+            rows = torch.cat([rows, -rows]).view(-1, *network.nodes[i].shape)
+            above, below = highest(network, network.nodes[i].relu_of, rows, inputs, box).chunk(2, dim=1)
+            low, high, unsure = low.clone(), high.clone(), unsure[:, asked]
+            high[:, asked] = torch.where(unsure, torch.minimum(high[:, asked], above), high[:, asked])
+            low[:, asked] = torch.where(unsure, torch.maximum(low[:, asked], -below), low[:, asked])
+            seen = Box(low.view_as(seen.low), high.view_as(seen.high))
         inputs[i] = seen
         return seen
 
-    top = leads_within(network, boxes(network, box, tighten), y)[0]
+    top = lead_bounds(network, box, y, tighten)
     rows = torch.eye(network.classes, dtype=top.dtype, device=top.device)
-    top = torch.minimum(top, highest(network, len(network.nodes) - 1, rows - rows[y], inputs, box))
-    top[y] = -torch.inf
-    return top, inputs
+    top = torch.minimum(top, highest(network, len(network.nodes) - 1, rows - rows[y][:, None], inputs, box))
+    return top.scatter(1, y[:, None], -torch.inf), inputs
 
 
 def tightness(network: Network) -> list[bool]:
@@ -101,18 +110,24 @@ def tightness(network: Network) -> list[bool]:
 
 
 def highest(network: Network, end: int, rows: Tensor, inputs: list[Box | None], box: Box) -> Tensor:
-    """Bound rows·(value `end`) from above, (m,), over a box of images."""
+    """Bound rows·(value `end`) from above, (n, m), over boxes of n images; rows (m, …), or (n, m, …) for each its own."""
+    n, shape = len(box.low), network.nodes[end].shape
+    rows = rows.expand(n, *rows.shape[-1 - len(shape) :]).reshape(-1, *shape)
 
     def between_lines(i: int, rows: Tensor) -> tuple[Tensor, Tensor]:
-        up, offset, down = lines(inputs[i])
+        up, offset, down = (part[:, None] for part in lines(inputs[i]))
+        rows = rows.view(n, -1, *rows.shape[1:])
         above = rows.clamp_min(0)
-        return above * up + rows.clamp_max(0) * down, (above * offset).flatten(1).sum(1)
+        through = above * up + rows.clamp_max(0) * down
+        return through.flatten(0, 1), (above * offset).flatten(2).sum(2).flatten()
 
     found, constant = follow_back(network, end, rows, between_lines)
+    constant = constant.view(n, -1)
     if 0 not in found:
         return constant
-    rows = found[0].flatten(1)
-    return rows @ box.middle.flatten() + rows.abs() @ box.reach.flatten() + constant
+    rows = found[0].reshape(n, constant.shape[1], -1)
+    middle, reach = box.middle.reshape(n, -1, 1), box.reach.reshape(n, -1, 1)
+    return (rows @ middle + rows.abs() @ reach).squeeze(2) + constant
 
 
 def lines(seen: Box) -> tuple[Tensor, Tensor, Tensor]:

@@ -66,14 +66,18 @@ class Network:
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return the logits (n, k) of images x."""
-        values = [x]
-        for node in self.nodes[1:]:
+        needed_until = {j: i for i, node in enumerate(self.nodes) for j in node.parents}
+        values = {0: x}
+        for i, node in enumerate(self.nodes[1:], 1):
             if node.relu_of is not None:
-                values.append(values[node.relu_of].clamp_min(0))
-                continue
-            total = sum(one.apply(values[i]) for i, one in node.terms)
-            values.append(total if node.bias is None else total + node.bias)
-        return values[-1]
+                values[i] = values[node.relu_of].clamp_min(0)
+            else:
+                total = sum(one.apply(values[j]) for j, one in node.terms)
+                values[i] = total if node.bias is None else total + node.bias
+            for j in node.parents:
+                if needed_until[j] <= i:
+                    values.pop(j, None)
+        return values[len(self.nodes) - 1]
 
     def same_as(self, other: "Network") -> bool:
         """Tell whether both compute the same from the same numbers."""

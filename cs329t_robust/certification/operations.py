@@ -69,6 +69,8 @@ REARRANGING = (
     "alias", "flip", "repeat", "narrow", "diagonal", "unfold", "lift_fresh", "movedim.int", "swapaxes",
     "pixel_shuffle", "pixel_unshuffle", "roll",
 )  # fmt: skip
+IN_ORDER = {"view", "_unsafe_view", "_reshape_alias", "reshape", "unsqueeze", "squeeze", "clone", "detach", "alias"}
+"""Those that keep the values in their order, only in another shape."""
 
 
 @reads(*REARRANGING)
@@ -78,6 +80,8 @@ def rearranged(call: Call) -> tuple[Node, bool]:
     if any(isinstance(other, Traced) for other in call.args[1:]):
         raise call.refused("at places that depend on the images")
     n, size = call.trace.n, value.sample.numel() // call.trace.n
+    if call.name in IN_ORDER:
+        return in_order(call, None)
     if call.out.numel() % n or not call.out.numel():
         raise call.refused("its outcome is not one value for each image")
     numbers = torch.arange(n * size, device=value.sample.device).view(value.shape)
@@ -85,12 +89,18 @@ def rearranged(call: Call) -> tuple[Node, bool]:
     places = came_from - size * torch.arange(n, device=came_from.device)[:, None]
     if int(places.min()) < 0 or int(places.max()) >= size or not bool((places == places[0]).all()):
         raise call.refused("mixes the images of a batch")
-    merged = len(call.out) != n if call.out.ndim else True
-    if merged and len(call.out) % n:
-        raise call.refused("mixes the images of a batch")
-    shape = (len(call.out) // n, *call.out.shape[1:]) if merged else call.shape
     same_order = places.shape[1] == size and bool((places[0] == torch.arange(size, device=places.device)).all())
-    return Node(tuple(shape), ((value.node, Rearrange(None if same_order else places[0], tuple(shape))),)), merged
+    return in_order(call, None if same_order else places[0])
+
+
+def in_order(call: Call, places: Tensor | None) -> tuple[Node, bool]:
+    """Return what images became that still follow each other, each its values from `places`."""
+    n, out = call.trace.n, call.out
+    if out.ndim == 0 or len(out) % n:
+        raise call.refused("mixes the images of a batch")
+    merged = len(out) != n
+    shape = (len(out) // n, *out.shape[1:]) if merged else call.shape
+    return Node(shape, ((call.args[0].node, Rearrange(places, shape)),)), merged
 
 
 @reads("_to_copy")

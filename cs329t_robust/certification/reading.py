@@ -1,11 +1,12 @@
 """What can be bounded: a model is read as the function that runs, or refused in words that name what is not read."""
 
-import sys
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
@@ -18,6 +19,7 @@ from .operations import READERS
 from .tracing import READ, Trace, Unreadable
 
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+ORDINARY = frozenset(vars(nn.Module())) - {"training"}
 
 
 def ready(model: Model, x: Tensor, y: Tensor, threat: Threat) -> tuple[Network, Tensor, Box]:
@@ -41,28 +43,21 @@ def ready(model: Model, x: Tensor, y: Tensor, threat: Threat) -> tuple[Network, 
 
 
 def read(model: Model, x: Tensor) -> Network:
-    """Return the function that a model computes for images like `x`, its constants copied to float64.
-
-    It is read twice: of two images without gradients, and of three with them, in eval mode; and, if part of it is in
-    train mode, once more in the modes in which it is. All have to agree.
+    """Return the function that a model computes for images like `x` in eval mode, its constants copied to float64.
 
     Raises
     ------
     ValueError
-        If the model cannot be read, or not every time alike.
+        If the model cannot be read, or part of it is in train mode and computes something else there.
     """
     module = module_of(model)
     with unchanged(model):
         with borrowed(model):
-            found = [traced(model, x, n, torch.float64, gradients) for n, gradients in ((2, False), (3, True))]
-        if module is not None and any(part.training for part in module.modules()):
-            found.append(traced(model, x, 2, torch.float64, False))
-    if not all(found[0].same_as(other) for other in found[1:]):
-        raise refused(
-            "computes something else when it runs again, on more images, with gradients, or in train mode; make it one "
-            "function of each image (call model.eval(), leave out random numbers and what counts its calls)"
-        )
-    return found[0]
+            found = traced(model, x, torch.float64, gradients=False)
+        training = module is not None and any(part.training for part in module.modules())
+        if training and not found.same_as(traced(model, x, torch.float64, gradients=False)):
+            raise refused("computes something else in train mode; call model.eval()")
+    return found
 
 
 def read_once(model: Model, x: Tensor) -> Network:
@@ -74,7 +69,7 @@ def read_once(model: Model, x: Tensor) -> Network:
         If the model cannot be read.
     """
     with unchanged(model):
-        return traced(model, x, 2, None, torch.is_grad_enabled())
+        return traced(model, x, None, torch.is_grad_enabled())
 
 
 def refused(what: str, where: str = "") -> Unreadable:
@@ -82,13 +77,13 @@ def refused(what: str, where: str = "") -> Unreadable:
     return Unreadable(f"model: expected a network of {READ}; got one that {what}{where}")
 
 
-def traced(model: Model, x: Tensor, n: int, dtype: torch.dtype | None, gradients: bool) -> Network:
-    """Run the model on `n` images like `x` that hold no numbers, and return what it did to them."""
-    sample = x.detach()[torch.arange(n, device=x.device) % len(x)].clone()
-    trace = Trace(n, READERS, dtype)
+def traced(model: Model, x: Tensor, dtype: torch.dtype | None, gradients: bool) -> Network:
+    """Run the model on two images like `x` that hold no numbers, and return what it did to them."""
+    sample = x.detach()[:1].repeat(2, 1, 1, 1)
+    trace = Trace(2, READERS, dtype)
     try:
         with torch.set_grad_enabled(gradients):
-            answer = model(trace.begin(sample, requires_grad=gradients and dtype is not None))
+            answer = model(trace.begin(sample))
         return trace.network(answer)
     except Unreadable as error:
         raise refused(f"does {trace.refusal or error}", whereabouts(model, error.__traceback__)) from error
@@ -144,29 +139,31 @@ def unchanged(model: Model) -> Iterator[None]:
             )
         if isinstance(part, torch.jit.ScriptModule) or "_orig_mod" in getattr(part, "_modules", {}):
             raise refused(f"is scripted or compiled in {_called(name, part)}; hand over the module it was made from")
-    before = [_state(part) for _, part in parts]
-    buffers = [(b, b._version, b.detach().clone()) for _, part in parts for b in part._buffers.values() if b is not None]
-    attributes = [(dict(vars(part)), dict(part._buffers), dict(part._parameters)) for _, part in parts]
+    before, drawn = [_state(part) for _, part in parts], _random_state()
+    kept = [(dict(vars(part)), dict(part._buffers), dict(part._parameters)) for _, part in parts]
+    buffers = [(b, b._version, b.detach().clone()) for _, own, _ in kept for b in own.values() if b is not None]
     try:
         yield
     finally:
         changed = [at for at, (_, part) in enumerate(parts) if _state(part) != before[at]]
         for at in changed:
             now = parts[at][1]
-            for own, was in zip((vars(now), now._buffers, now._parameters), attributes[at], strict=True):
+            for own, was in zip((vars(now), now._buffers, now._parameters), kept[at], strict=True):
                 own.clear()
                 own.update(was)
         for buffer, version, value in buffers:
             if buffer._version != version:
                 with torch.no_grad():
                     buffer.copy_(value)
-        if changed and sys.exc_info()[0] is None:
-            raise refused(f"changes itself while it runs: {_called(*parts[changed[0]])}")
+    if changed:
+        raise refused(f"changes itself while it runs, in {_called(*parts[changed[0]])}; leave out what counts its calls")
+    if _random_state() != drawn:
+        raise refused("draws random numbers; leave them out, or call model.eval()")
 
 
 def _state(part: nn.Module) -> list[tuple[str, Any]]:
-    own = [*vars(part).items(), *part._parameters.items(), *part._buffers.items()]
-    return [(name, _mark(value)) for name, value in own]
+    own = {name: value for name, value in vars(part).items() if name not in ORDINARY}
+    return [(name, _mark(value)) for name, value in (*own.items(), *part._parameters.items(), *part._buffers.items())]
 
 
 def _mark(value: Any) -> Any:
@@ -175,3 +172,8 @@ def _mark(value: Any) -> Any:
     if isinstance(value, list | dict | set):
         return id(value), len(value)
     return value if isinstance(value, bool | int | float | str) else id(value)
+
+
+def _random_state() -> tuple[Any, ...]:
+    numbers = np.random.get_state(legacy=False)["state"]  # noqa: NPY002
+    return torch.random.get_rng_state().numpy().tobytes(), random.getstate(), numbers["pos"], int(numbers["key"][0])
