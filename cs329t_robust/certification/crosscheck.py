@@ -1,4 +1,4 @@
-"""The belt: what was read is compared with the model itself at a few points of the threat, and so are the bounds."""
+"""A safeguard: what was read is compared with the model itself at a few points of the threat, and so are the bounds."""
 
 import copy
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ..contract.borrowing import borrowed, full_precision
-from ..contract.inputs import Model
+from ..contract.inputs import Model, fitting
 from ..losses import margin
 from .network import Box, Network
 
@@ -15,7 +15,7 @@ TOLERANCE = {torch.float64: 1e-7, torch.float32: 1e-3}
 """How far rounding may take logits, as a share of the largest; 0.1 for the shorter types."""
 
 
-def hold(model: Model, network: Network, box: Box, y: Tensor, bound: Tensor, name: str, dtype: torch.dtype) -> None:
+def check_bound(model: Model, network: Network, box: Box, y: Tensor, bound: Tensor, name: str, dtype: torch.dtype) -> None:
     """Raise if the model crosses its bound, or is not the network that was read, at a few points of the threat.
 
     At most 4 images, spread over the batch, are looked at: a random point and a random corner of each, and where one
@@ -51,7 +51,7 @@ def hold(model: Model, network: Network, box: Box, y: Tensor, bound: Tensor, nam
     share = torch.rand((2, *box.low.shape), generator=draw, dtype=torch.float64).to(box.low)
     share[1] = share[1].round()
     points = [(box.low + part * 2 * box.reach).to(dtype) for part in share]
-    with borrowed(model), full_precision(y.device):
+    with borrowed(model), full_precision(y.device), fitting(points[0]):
         points[0].requires_grad_()
         logits = [model(points[0])]
         points.append(one_step(points[0], logits[0], box, y))

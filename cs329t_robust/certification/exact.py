@@ -12,7 +12,7 @@ from ..contract.inputs import Model
 from ..losses import margin
 from ..threat import Threat
 from .attack_bound import strongest
-from .crosscheck import hold
+from .crosscheck import check_bound
 from .integer_program import Program
 from .linear import relaxed
 from .network import Network, stage
@@ -118,7 +118,7 @@ def exact(model: Model, x: Tensor, y: Tensor, *, threat: Threat, time_limit: flo
             if reached > value:
                 best, value = there, reached
     bound = max(highest.max().item(), value)
-    hold(model, network, box, y, highest.new_tensor([bound + TOLERANCE]), "exact", x.dtype)
+    check_bound(model, network, box, y, highest.new_tensor([bound + TOLERANCE]), "exact", x.dtype)
     unsure = sum(int(((seen.low < 0) & (seen.high > 0)).sum()) for seen in inputs if seen is not None)
     return Exact(value, bound, best.to(x.dtype), bound - value <= TOLERANCE, nodes, unsure)
 

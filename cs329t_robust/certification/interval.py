@@ -8,7 +8,7 @@ from torch import Tensor
 from ..contract.inputs import Model
 from ..losses import margin
 from ..threat import Threat
-from .crosscheck import hold
+from .crosscheck import check_bound
 from .network import Box, Network, stage
 from .reading import read_once, ready
 
@@ -133,5 +133,5 @@ def interval(model: Model, x: Tensor, y: Tensor, *, threat: Threat) -> Tensor:
     network, y, box = ready(model, x, y, threat)
     with torch.no_grad():
         bound = margin(lead_bounds(network, box, y), y)
-    hold(model, network, box, y, bound, "interval", x.dtype)
+    check_bound(model, network, box, y, bound, "interval", x.dtype)
     return bound

@@ -5,13 +5,13 @@ from torch import Tensor
 
 from ..contract.inputs import Model
 from ..threat import Threat
-from .crosscheck import hold
+from .crosscheck import check_bound
 from .interval import lead_bounds
 from .network import Box, Network, follow_back
 from .reading import ready
 
-NUMBERS = 2**24
-"""How many numbers are followed back at a time: images, times values to bound, times values that they depend on."""
+NUMBERS = 2**20
+"""How many numbers are followed back at a time: images × values to bound × values that they depend on; caches are small."""
 
 
 def linear(model: Model, x: Tensor, y: Tensor, *, threat: Threat) -> Tensor:
@@ -53,7 +53,7 @@ def linear(model: Model, x: Tensor, y: Tensor, *, threat: Threat) -> Tensor:
             some = slice(first, first + at_once)
             bounds.append(relaxed(network, Box(box.low[some], box.high[some]), y[some])[0].amax(1))
     bound = torch.cat(bounds)
-    hold(model, network, box, y, bound, "linear", x.dtype)
+    check_bound(model, network, box, y, bound, "linear", x.dtype)
     return bound
 
 
@@ -69,6 +69,7 @@ def relaxed(network: Network, box: Box, y: Tensor) -> tuple[Tensor, list[Box | N
     """
     inputs: list[Box | None] = [None] * len(network.nodes)
     loose = tightness(network)
+    largest = max(torch.Size(node.shape).numel() for node in network.nodes)
 
     def tighten(i: int, seen: Box) -> Box:
         """Return a box within `seen`: wherever a ReLU's sign is open, ask the linear bounds as well."""
@@ -76,10 +77,16 @@ def relaxed(network: Network, box: Box, y: Tensor) -> tuple[Tensor, list[Box | N
         unsure = (low < 0) & (high > 0)
         asked = unsure.any(0).nonzero().flatten()
         if loose[i] and len(asked):
-            rows = low.new_zeros(len(asked), low.shape[1])
-            rows[torch.arange(len(asked), device=rows.device), asked] = 1
-            rows = torch.cat([rows, -rows]).view(-1, *network.nodes[i].shape)
-            above, below = highest(network, network.nodes[i].relu_of, rows, inputs, box).chunk(2, dim=1)
+            above, below = [], []
+            for part in asked.split(max(1, NUMBERS // (2 * len(low) * largest))):
+                rows = low.new_zeros(len(part), low.shape[1])
+                rows[torch.arange(len(part), device=rows.device), part] = 1
+                rows = torch.cat([rows, -rows]).view(-1, *network.nodes[i].shape)
+                for found, more in zip(
+                    (above, below), highest(network, network.nodes[i].relu_of, rows, inputs, box).chunk(2, 1), strict=True
+                ):
+                    found.append(more)
+            above, below = torch.cat(above, 1), torch.cat(below, 1)
             low, high, unsure = low.clone(), high.clone(), unsure[:, asked]
             high[:, asked] = torch.where(unsure, torch.minimum(high[:, asked], above), high[:, asked])
             low[:, asked] = torch.where(unsure, torch.maximum(low[:, asked], -below), low[:, asked])

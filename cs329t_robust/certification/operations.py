@@ -67,7 +67,7 @@ REARRANGING = (
     "view", "_unsafe_view", "_reshape_alias", "reshape", "flatten.using_ints", "permute", "transpose.int", "t",
     "squeeze", "squeeze.dim", "squeeze.dims", "unsqueeze", "select.int", "slice.Tensor", "expand", "clone", "detach",
     "alias", "flip", "repeat", "narrow", "diagonal", "unfold", "lift_fresh", "movedim.int", "swapaxes",
-    "pixel_shuffle", "pixel_unshuffle", "roll",
+    "pixel_shuffle", "pixel_unshuffle", "roll", "index.Tensor", "index_select",
 )  # fmt: skip
 IN_ORDER = {"view", "_unsafe_view", "_reshape_alias", "reshape", "unsqueeze", "squeeze", "clone", "detach", "alias"}
 """Those that keep the values in their order, only in another shape."""
@@ -77,7 +77,8 @@ IN_ORDER = {"view", "_unsafe_view", "_reshape_alias", "reshape", "unsqueeze", "s
 def rearranged(call: Call) -> tuple[Node, bool]:
     """Follow each value to its place, by rearranging numbers in place of values."""
     value = call.args[0]
-    if any(isinstance(other, Traced) for other in call.args[1:]):
+    places = [one for other in call.args[1:] for one in (other if isinstance(other, list | tuple) else [other])]
+    if any(isinstance(one, Traced) for one in places) or not isinstance(value, Traced):
         raise call.refused("at places that depend on the images")
     n, size = call.trace.n, value.sample.numel() // call.trace.n
     if call.name in IN_ORDER:
@@ -150,7 +151,7 @@ def scaled(call: Call) -> Node:
     if call.name.startswith("mul") and not isinstance(value, Traced):
         value, other = other, value
     if not isinstance(value, Traced) or isinstance(other, Traced):
-        raise call.refused("not read of values that both depend on the images, nor of a constant over such a value")
+        raise call.refused("only read of a value and a constant factor or divisor")
     if value.merged or value.ndim != call.out.ndim:
         raise call.refused(f"of a value of shape {tuple(value.shape)} to one of shape {tuple(call.out.shape)}")
     factor = beside(call, other)

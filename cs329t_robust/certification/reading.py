@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from ..contract.borrowing import borrowed
+from ..contract.borrowing import borrowed, full_precision
 from ..contract.inputs import Model, check_inputs, fitting, module_of
 from ..threat import Linf, Threat, per_image
 from .network import Box, Network
@@ -19,6 +19,8 @@ from .operations import READERS
 from .tracing import READ, Trace, Unreadable
 
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+COPIES = 5
+"""How many images a model is read on: a number that no shape in it is likely to be."""
 ORDINARY = frozenset(vars(nn.Module())) - {"training"}
 
 
@@ -51,7 +53,7 @@ def read(model: Model, x: Tensor) -> Network:
         If the model cannot be read, or part of it is in train mode and computes something else there.
     """
     module = module_of(model)
-    with unchanged(model):
+    with unchanged(model), full_precision(x.device):
         with borrowed(model):
             found = traced(model, x, torch.float64, gradients=False)
         training = module is not None and any(part.training for part in module.modules())
@@ -72,28 +74,28 @@ def read_once(model: Model, x: Tensor) -> Network:
         return traced(model, x, None, torch.is_grad_enabled())
 
 
-def refused(what: str, where: str = "") -> Unreadable:
-    """Return the error that says which model is not read, and what is."""
-    return Unreadable(f"model: expected a network of {READ}; got one that {what}{where}")
+def refused(what: str, where: str = "", operation: str = "") -> Unreadable:
+    """Return the error that says what of a model is not read, and what is."""
+    what = f"runs {operation}{where}: {what}" if operation else what + where
+    return Unreadable(f"model: expected a network of {READ}; got one that {what}")
 
 
 def traced(model: Model, x: Tensor, dtype: torch.dtype | None, gradients: bool) -> Network:
-    """Run the model on two images like `x` that hold no numbers, and return what it did to them."""
-    sample = x.detach()[:1].repeat(2, 1, 1, 1)
-    trace = Trace(2, READERS, dtype)
+    """Run the model on a few images like `x` that hold no numbers, and return what it did to them."""
+    sample = x.detach()[:1].repeat(COPIES, 1, 1, 1)
+    trace = Trace(COPIES, READERS, dtype)
     try:
         with torch.set_grad_enabled(gradients):
             answer = model(trace.begin(sample))
         return trace.network(answer)
-    except Unreadable as error:
-        raise refused(f"does {trace.refusal or error}", whereabouts(model, error.__traceback__)) from error
     except Exception as error:
-        if trace.refusal is not None:
-            raise refused(f"does {trace.refusal}", whereabouts(model, error.__traceback__)) from error
+        told = trace.refusal or error  # a model may have caught the refusal and gone on
+        if isinstance(told, Unreadable):
+            raise refused(told.why, whereabouts(model, told.__traceback__), told.operation) from error
         with fitting(x), torch.set_grad_enabled(gradients):
             model(sample)  # if it cannot take images at all, its own error says so
         raise refused(
-            f"looks at the numbers in its images, or hands them to code that is not PyTorch's ({error})",
+            f"looks at the numbers in its images, or hands them to code that PyTorch does not show ({error})",
             whereabouts(model, error.__traceback__),
         ) from error
 
@@ -108,7 +110,7 @@ def whereabouts(model: Model, traceback: TracebackType | None) -> str:
     if found is None:
         return ""
     names = [name for name, part in module.named_modules() if part is found] if module is not None else []
-    return f", in {_called(names[0] if names else '', found)}"
+    return f" in {_called(names[0] if names else '', found)}"
 
 
 def _called(name: str, part: nn.Module) -> str:
@@ -156,9 +158,9 @@ def unchanged(model: Model) -> Iterator[None]:
                 with torch.no_grad():
                     buffer.copy_(value)
     if changed:
-        raise refused(f"changes itself while it runs, in {_called(*parts[changed[0]])}; leave out what counts its calls")
+        raise refused(f"changes itself while it runs in {_called(*parts[changed[0]])}; leave out what it keeps from call to call")
     if _random_state() != drawn:
-        raise refused("draws random numbers; leave them out, or call model.eval()")
+        raise refused("draws random numbers; leave them out")
 
 
 def _state(part: nn.Module) -> list[tuple[str, Any]]:

@@ -23,7 +23,18 @@ READ = (
 
 
 class Unreadable(ValueError):
-    """A model does something to its images that is not read."""
+    """A model does something to its images that is not read.
+
+    Parameters
+    ----------
+    why : str
+    operation : str
+        PyTorch's name of what it did, if it is that.
+    """
+
+    def __init__(self, why: str, operation: str = "") -> None:
+        super().__init__(why)
+        self.why, self.operation = why, operation
 
 
 @dataclass
@@ -83,7 +94,7 @@ class Call:
 
     def refused(self, why: str) -> Unreadable:
         """Return the error that says why this operation is not read."""
-        return Unreadable(f"{self.name}: {why}")
+        return Unreadable(why, self.name)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -136,28 +147,28 @@ class Trace:
         name, reader_name, overwrites, views = _known(operation)
         reader = self.readers.get(reader_name)
         if reader is None:
-            raise Unreadable(f"{name}: not read{_hint(name)}")
+            raise Unreadable("not read" + _hint(name), name)
         for value in _traced(args, kwargs):
             if value.version != value.memory.version:
-                raise Unreadable(f"{name}: of a value whose memory was overwritten by an operation in place")
+                raise Unreadable("of a value whose memory an operation in place has overwritten since", name)
         target = args[0] if overwrites else None
         if overwrites and not isinstance(target, Traced):
-            raise Unreadable(f"{name}: overwrites a value that does not depend on the images by one that does")
+            raise Unreadable("overwrites a value that does not depend on the images by one that does", name)
         if overwrites and target.memory.images:
-            raise Unreadable(f"{name}: overwrites the caller's images; use a layer that is not inplace")
+            raise Unreadable("overwrites the caller's images; use an operation that is not in place", name)
         made = operation(*_samples(args), **{key: _samples(value) for key, value in kwargs.items()})
         out = made[0] if isinstance(made, tuple) else made
-        if len(self.nodes) > 1 and torch.is_autocast_enabled(out.device.type):
-            raise Unreadable(f"{name}: under autocast, which rounds; leave it out")
+        if self.dtype is not None and torch.is_autocast_enabled(out.device.type):
+            raise Unreadable("under autocast, which rounds; leave it out", name)
         read = reader(Call(self, operation, name, args, kwargs, out))
         node, merged = read if isinstance(read, tuple) else (read, False)
         if not merged and (out.ndim == 0 or len(out) != self.n):
-            raise Unreadable(f"{name}: its outcome is not one value for each image")
+            raise Unreadable("its outcome is not one value for each image", name)
         self.nodes.append(node)
         at = len(self.nodes) - 1
         if overwrites:
             if tuple(out.shape) != tuple(target.shape):
-                raise Unreadable(f"{name}: changes a shape in place")
+                raise Unreadable("changes a shape in place", name)
             target.memory.version += 1
             target.version, target.node, target.sample = target.memory.version, at, out
             return target
@@ -169,14 +180,14 @@ class Trace:
         if self.refusal is not None:
             raise self.refusal
         if not isinstance(logits, Traced) or logits.trace is not self:
-            raise Unreadable("its answer does not follow from the images by operations that PyTorch shows")
+            raise Unreadable("answers with something that does not follow from the images by operations that PyTorch shows")
         if logits.version != logits.memory.version:
-            raise Unreadable("its answer was overwritten by an operation in place")
+            raise Unreadable("overwrites its answer in place")
         if any(value._version != version for value, version in self.taken if not value.is_inference()):
-            raise Unreadable("it changes its own weights while it runs")
+            raise Unreadable("changes its own weights while it runs")
         if logits.merged or logits.ndim != 2 or logits.shape[1] < 2 or not logits.is_floating_point():
             raise Unreadable(
-                f"expected logits of shape (n, k) with k >= 2 classes, got {tuple(logits.shape)} for {self.n} images"
+                f"answers with shape (n, {', '.join(map(str, logits.shape[1:]))}), not with logits (n, k) of k >= 2 classes"
             )
         needed, order = {logits.node}, []
         for i in range(logits.node, -1, -1):

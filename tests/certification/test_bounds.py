@@ -249,20 +249,20 @@ def test_bad_input_is_told(bound):
     with pytest.raises(ValueError, match=r"threat: expected Linf, whose ball is a box, got L2\(eps=0\.1\)"):
         bound(model, x, y, threat=L2(0.1))
     refused = {
-        "tanh: not read, in model.1 .Tanh.": nn.Sequential(nn.Flatten(), nn.Tanh(), nn.Linear(4, 3)),
+        "runs tanh in model.1 .Tanh.: not read": nn.Sequential(nn.Flatten(), nn.Tanh(), nn.Linear(4, 3)),
         "train mode, which treats images by their batch; call model.eval": nn.Sequential(
             nn.Flatten(), nn.BatchNorm1d(4), nn.Linear(4, 3)
         ),
-        "reflection_pad2d: not read, in model.0 .Conv2d.": nn.Sequential(
+        "runs reflection_pad2d in model.0 .Conv2d.: not read": nn.Sequential(
             nn.Conv2d(1, 1, 3, padding=1, padding_mode="reflect"), nn.Flatten(), nn.Linear(4, 3)
         ),
     }
     for told, odd in refused.items():
         with pytest.raises(ValueError, match=rf"expected a network of linear layers, .*{told}"):
             bound(odd.double(), x, y, threat=threat)
-    with pytest.raises(ValueError, match=r"expected logits of shape \(n, k\) with k >= 2 classes, got \(2, 1\)"):
+    with pytest.raises(ValueError, match=r"answers with shape \(n, 1\), not with logits \(n, k\) of k >= 2"):
         bound(nn.Sequential(nn.Flatten(), nn.Linear(4, 1)).double(), x, y, threat=threat)
-    with pytest.raises(ValueError, match=r"expected logits of shape \(n, k\)"):
+    with pytest.raises(ValueError, match=r"answers with shape \(n, 1, 2, 2\), not with logits"):
         bound(lambda images: 2 * images, x, y, threat=threat)
     with pytest.raises(ValueError, match="channels and size that the model takes"):
         bound(nn.Sequential(nn.Flatten(), nn.Linear(5, 3)).double(), x, y, threat=threat)
