@@ -15,7 +15,9 @@ TOLERANCE = {torch.float64: 1e-7, torch.float32: 1e-3}
 """How far rounding may take logits, as a share of the largest; 0.1 for the shorter types."""
 
 
-def check_bound(model: Model, network: Network, box: Box, y: Tensor, bound: Tensor, name: str, dtype: torch.dtype) -> None:
+def check_bound(
+    model: Model, network: Network, box: Box, y: Tensor, bound: Tensor, name: str, dtype: torch.dtype
+) -> None:
     """Raise if the model crosses its bound, or is not the network that was read, at a few points of the threat.
 
     At most 4 images, spread over the batch, are looked at: a random point and a random corner of each, and where one
@@ -98,8 +100,8 @@ def compare(model: Model, network: Network, x: Tensor, logits: Tensor) -> None:
         again.append(model(x.clone().requires_grad_()).detach())
     if any(bool((one.double() - logits).abs().max() > allowed(logits, x.dtype)) for one in again):
         raise ValueError(
-            "model: expected one function of each image, got one whose logits are others when it runs again, on another "
-            "number of images, or with gradients"
+            "model: expected one function of each image, got one whose logits are others when it runs again, on "
+            "another number of images, or with gradients"
         )
     if isinstance(model, nn.Module) and x.dtype != torch.float64:
         with torch.no_grad():

@@ -11,7 +11,7 @@ from .network import Box, Network, follow_back
 from .reading import ready
 
 NUMBERS = 2**20
-"""How many numbers are followed back at a time: images × values to bound × values that they depend on; caches are small."""
+"""How many numbers are followed back at a time: images × bounds × values that they depend on; caches are small."""
 
 
 def linear(model: Model, x: Tensor, y: Tensor, *, threat: Threat) -> Tensor:
@@ -83,7 +83,9 @@ def relaxed(network: Network, box: Box, y: Tensor) -> tuple[Tensor, list[Box | N
                 rows[torch.arange(len(part), device=rows.device), part] = 1
                 rows = torch.cat([rows, -rows]).view(-1, *network.nodes[i].shape)
                 for found, more in zip(
-                    (above, below), highest(network, network.nodes[i].relu_of, rows, inputs, box).chunk(2, 1), strict=True
+                    (above, below),
+                    highest(network, network.nodes[i].relu_of, rows, inputs, box).chunk(2, 1),
+                    strict=True,
                 ):
                     found.append(more)
             above, below = torch.cat(above, 1), torch.cat(below, 1)
@@ -117,7 +119,7 @@ def tightness(network: Network) -> list[bool]:
 
 
 def highest(network: Network, end: int, rows: Tensor, inputs: list[Box | None], box: Box) -> Tensor:
-    """Bound rows·(value `end`) from above, (n, m), over boxes of n images; rows (m, …), or (n, m, …) for each its own."""
+    """Bound rows·(value `end`) from above, (n, m), over boxes of n images; rows (m, …) for all, or (n, m, …)."""
     n, shape = len(box.low), network.nodes[end].shape
     rows = rows.expand(n, *rows.shape[-1 - len(shape) :]).reshape(-1, *shape)
 

@@ -96,7 +96,7 @@ class Product(Map):
 
 @dataclass(frozen=True, eq=False)
 class Convolution(Map):
-    """A convolution; `settings` as PyTorch orders them: stride, padding, dilation, transposed, output padding, groups."""
+    """A convolution; `settings` in PyTorch's order: stride, padding, dilation, transposed, output padding, groups."""
 
     weight: Tensor
     settings: tuple[Any, ...]

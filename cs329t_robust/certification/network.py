@@ -87,6 +87,21 @@ class Network:
         )
 
 
+def pruned(nodes: list[Node], end: int) -> Network:
+    """Return the network that computes value `end`, without the values that it does not need."""
+    needed = {0, end}
+    for i in range(end, -1, -1):
+        if i in needed:
+            needed.update(nodes[i].parents)
+    place = {old: new for new, old in enumerate(sorted(needed))}
+
+    def moved(node: Node) -> Node:
+        relu_of = None if node.relu_of is None else place[node.relu_of]
+        return Node(node.shape, tuple((place[j], one) for j, one in node.terms), node.bias, relu_of)
+
+    return Network(tuple(moved(nodes[i]) for i in sorted(needed)))
+
+
 AtReLU = Callable[[int, Tensor], tuple[Tensor, Tensor] | None]
 
 
@@ -142,7 +157,7 @@ class Stage:
 
 
 def stage(network: Network, end: int, like: Tensor) -> Stage:
-    """Return value `end` of a network as an affine function of the ReLUs before it and of the images, typed as `like`."""
+    """Return value `end` of a network as an affine function of the ReLUs before it and the images, typed as `like`."""
     shape = network.nodes[end].shape
     size = torch.Size(shape).numel()
     rows = torch.eye(size, dtype=like.dtype, device=like.device).view(size, *shape)

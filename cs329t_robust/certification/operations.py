@@ -64,13 +64,11 @@ def spread(call: Call, value: Traced, factor: float = 1) -> Map:
 
 
 REARRANGING = (
-    "view", "_unsafe_view", "_reshape_alias", "reshape", "flatten.using_ints", "permute", "transpose.int", "t",
-    "squeeze", "squeeze.dim", "squeeze.dims", "unsqueeze", "select.int", "slice.Tensor", "expand", "clone", "detach",
-    "alias", "flip", "repeat", "narrow", "diagonal", "unfold", "lift_fresh", "movedim.int", "swapaxes",
-    "pixel_shuffle", "pixel_unshuffle", "roll", "index.Tensor", "index_select",
+    "view", "_unsafe_view", "_reshape_alias", "permute", "transpose.int", "t", "squeeze", "squeeze.dim", "squeeze.dims",
+    "unsqueeze", "select.int", "slice.Tensor", "expand", "clone", "detach", "alias", "flip", "repeat", "diagonal",
+    "roll", "unfold", "lift_fresh", "pixel_shuffle", "pixel_unshuffle", "index.Tensor", "index_select",
 )  # fmt: skip
-IN_ORDER = {"view", "_unsafe_view", "_reshape_alias", "reshape", "unsqueeze", "squeeze", "clone", "detach", "alias"}
-"""Those that keep the values in their order, only in another shape."""
+IN_ORDER = {"view", "_unsafe_view", "_reshape_alias", "unsqueeze", "squeeze", "clone", "detach", "alias"}  # by row
 
 
 @reads(*REARRANGING)
@@ -111,8 +109,6 @@ def converted(call: Call) -> Node:
     was, now = call.args[0].sample, call.out
     if not now.is_floating_point() or torch.finfo(now.dtype).eps > torch.finfo(was.dtype).eps:
         raise call.refused(f"from {was.dtype} to {now.dtype}, which rounds")
-    if was.device != now.device:
-        raise call.refused(f"from {was.device} to {now.device}")
     return Node(call.shape, ((call.args[0].node, Same()),))
 
 
@@ -146,8 +142,7 @@ def summed(call: Call) -> Node:
 @reads("mul.Tensor", "mul.Scalar", "div.Tensor", "div.Scalar", "neg")
 def scaled(call: Call) -> Node:
     """Multiply by a constant or divide by one."""
-    value, *others = values(call, 2) if call.name != "neg" else (call.args[0], -1.0)
-    (other,) = others
+    value, other = values(call, 2) if call.name != "neg" else (call.args[0], -1.0)
     if call.name.startswith("mul") and not isinstance(value, Traced):
         value, other = other, value
     if not isinstance(value, Traced) or isinstance(other, Traced):
@@ -157,8 +152,6 @@ def scaled(call: Call) -> Node:
     factor = beside(call, other)
     if call.name.startswith("div"):
         factor = 1 / factor
-    if tuple(torch.broadcast_shapes(value.shape, factor.shape)) != tuple(call.out.shape):
-        raise call.refused("of shapes that do not fit")
     return Node(call.shape, ((value.node, Scale(factor)),))
 
 

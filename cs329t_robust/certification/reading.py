@@ -131,6 +131,8 @@ def unchanged(model: Model) -> Iterator[None]:
     globally = [name for name in HOOKS if getattr(nn.modules.module, f"_global{name}")]
     if globally:
         raise refused(f"runs under a hook on all modules ({globally[0]}); remove it first")
+    if hasattr(model, "_torchdynamo_orig_callable"):
+        raise refused("is a compiled function; hand over the one that it was made from")
     for name, part in parts:
         if any(getattr(part, hooks, None) for hooks in HOOKS):
             raise refused(f"has a hook on {_called(name, part)}; call remove() on the handle that made it")
@@ -143,7 +145,7 @@ def unchanged(model: Model) -> Iterator[None]:
             raise refused(f"is scripted or compiled in {_called(name, part)}; hand over the module it was made from")
     before, drawn = [_state(part) for _, part in parts], _random_state()
     kept = [(dict(vars(part)), dict(part._buffers), dict(part._parameters)) for _, part in parts]
-    buffers = [(b, b._version, b.detach().clone()) for _, own, _ in kept for b in own.values() if b is not None]
+    buffers = [(b, b.detach().clone()) for _, own, _ in kept for b in own.values() if b is not None]
     try:
         yield
     finally:
@@ -153,12 +155,14 @@ def unchanged(model: Model) -> Iterator[None]:
             for own, was in zip((vars(now), now._buffers, now._parameters), kept[at], strict=True):
                 own.clear()
                 own.update(was)
-        for buffer, version, value in buffers:
-            if buffer._version != version:
+        for buffer, value in buffers:
+            if not torch.equal(buffer, value):  # BatchNorm changes its own without counting a version
                 with torch.no_grad():
                     buffer.copy_(value)
     if changed:
-        raise refused(f"changes itself while it runs in {_called(*parts[changed[0]])}; leave out what it keeps from call to call")
+        raise refused(
+            f"changes itself while it runs in {_called(*parts[changed[0]])}; leave out what it keeps from call to call"
+        )
     if _random_state() != drawn:
         raise refused("draws random numbers; leave them out")
 
@@ -177,5 +181,5 @@ def _mark(value: Any) -> Any:
 
 
 def _random_state() -> tuple[Any, ...]:
-    numbers = np.random.get_state(legacy=False)["state"]  # noqa: NPY002
+    numbers = np.random.get_state(legacy=False)["state"]
     return torch.random.get_rng_state().numpy().tobytes(), random.getstate(), numbers["pos"], int(numbers["key"][0])

@@ -71,8 +71,8 @@ def every_case(model, x, y, eps):
     best = -np.inf
     for pattern in product((0, 1), repeat=sum(len(m.bias) for m in maps[:-1])):
         weight, bias, rows, sides, at = np.eye(x.numel()), np.zeros(x.numel()), [], [], 0
-        for stage in maps[:-1]:
-            weight, bias = stage.weight.numpy() @ weight, stage.weight.numpy() @ bias + stage.bias.numpy()
+        for one in maps[:-1]:
+            weight, bias = one.weight.numpy() @ weight, one.weight.numpy() @ bias + one.bias.numpy()
             on = np.array(pattern[at : at + len(bias)])
             at += len(bias)
             rows.append(np.where(on, -1, 1)[:, None] * weight)
@@ -178,8 +178,8 @@ def test_convolutions_are_bounded_too(seed):
     threat = Linf(0.15)
     maps = stages(model, x)
     out = x.flatten(1)
-    for i, stage in enumerate(maps):
-        out = (out.relu() if i else out) @ stage.weight.T + stage.bias
+    for i, one in enumerate(maps):
+        out = (out.relu() if i else out) @ one.weight.T + one.bias
     assert torch.allclose(out, model(x))
     attack = certification.attacked(model, x, y, threat=threat, steps=20, restarts=2)
     linear, interval = (bound(model, x, y, threat=threat) for bound in (certification.linear, certification.interval))
