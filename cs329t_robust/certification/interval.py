@@ -1,6 +1,8 @@
 """Interval bounds: a box goes in, a box comes out, layer by layer. Cheap, differentiable and loose."""
 
 from collections.abc import Callable
+from functools import reduce
+from operator import add
 
 import torch
 from torch import Tensor
@@ -45,8 +47,8 @@ def lead_bounds(
             within = Box(within.low.clamp_min(0), within.high.clamp_min(0))
             seen[i] = within.middle, within.reach
         elif i in needed_until:  # of the logits, only the differences are asked for, below
-            middle = sum(one.apply(seen[j][0]) for j, one in node.terms)
-            reach = sum(one.absolute(seen[j][1]) for j, one in node.terms)
+            middle = reduce(add, (one.apply(seen[j][0]) for j, one in node.terms))
+            reach = reduce(add, (one.absolute(seen[j][1]) for j, one in node.terms))
             seen[i] = middle if node.bias is None else middle + node.bias, reach
         for j in node.parents:
             if needed_until[j] <= i and j not in last.weights:

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 
 import torch
 from torch import Tensor
@@ -72,7 +74,7 @@ class Network:
             if node.relu_of is not None:
                 values[i] = values[node.relu_of].clamp_min(0)
             else:
-                total = sum(one.apply(values[j]) for j, one in node.terms)
+                total = reduce(add, (one.apply(values[j]) for j, one in node.terms))
                 values[i] = total if node.bias is None else total + node.bias
             for j in node.parents:
                 if needed_until[j] <= i:

@@ -107,8 +107,9 @@ def converted(call: Call) -> Node:
     """Take another type that rounds no more than the first, on the same device."""
     only_images(call)
     was, now = call.args[0].sample, call.out
-    if not now.is_floating_point() or torch.finfo(now.dtype).eps > torch.finfo(was.dtype).eps:
-        raise call.refused(f"from {was.dtype} to {now.dtype}, which rounds")
+    rounds = not now.is_floating_point() or torch.finfo(now.dtype).eps > torch.finfo(was.dtype).eps
+    if rounds or was.device != now.device:
+        raise call.refused(f"from {was.dtype} to {now.dtype}, which rounds" if rounds else f"to {now.device}")
     return Node(call.shape, ((call.args[0].node, Same()),))
 
 
