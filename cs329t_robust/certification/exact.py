@@ -16,7 +16,7 @@ from .crosscheck import check_bound
 from .integer_program import Program
 from .linear import relaxed
 from .network import Network, stage
-from .reading import ready
+from .read_network import ready
 
 TOLERANCE = 1e-5  # HiGHS meets constraints to 1e-7 and integrality to 1e-6
 LARGEST = 10**8

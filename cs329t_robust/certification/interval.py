@@ -12,7 +12,7 @@ from ..losses import margin
 from ..threat import Threat
 from .crosscheck import check_bound
 from .network import Box, Network, stage
-from .reading import read_once, ready
+from .read_network import read_once, ready
 
 
 def lead_bounds(

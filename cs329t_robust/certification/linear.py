@@ -8,7 +8,7 @@ from ..threat import Threat
 from .crosscheck import check_bound
 from .interval import lead_bounds
 from .network import Box, Network, follow_back
-from .reading import ready
+from .read_network import ready
 
 NUMBERS = 2**20
 """How many numbers are followed back at a time: images × bounds × values that they depend on; caches are small."""

@@ -13,7 +13,7 @@ from torch import nn
 
 from cs329t_robust import L2, Linf, certification
 from cs329t_robust.certification.network import stage
-from cs329t_robust.certification.reading import read
+from cs329t_robust.certification.read_network import read
 from cs329t_robust.losses import margin
 from cs329t_robust.models import networks
 

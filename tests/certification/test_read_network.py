@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from cs329t_robust import Linf, certification
 from cs329t_robust.certification import operations
 from cs329t_robust.certification.network import Node
-from cs329t_robust.certification.reading import read
+from cs329t_robust.certification.read_network import read
 from cs329t_robust.losses import margin
 from cs329t_robust.models import networks
 
