@@ -1,6 +1,7 @@
 """Imports only ever go down, and the package loads instantly."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -131,6 +132,25 @@ def test_a_climb_is_found(file, line):
 )
 def test_a_descent_is_not(file, line):
     assert not climbs(line, file)
+
+
+# Files that share a name since they are the same thing: an exercise and what it teaches, a command and its work.
+SAME = {
+    "attributions.py", "fgsm.py", "generalization.py", "glasses_and_patch.py", "penalty.py", "pgd.py", "projections.py",
+    "spatial.py",
+}  # fmt: skip
+
+
+def test_no_two_files_share_a_name_unless_they_are_the_same_thing():
+    names = [Path(file).name for file in FILES if not file.endswith("__init__.py")]
+    assert {name for name in names if names.count(name) > 1} == SAME
+
+
+def test_lessons_import_from_rooms_alone():
+    rooms = {*ROOMS, "data.signs"}
+    for path in sorted((ROOT.parent / "lessons" / "source").glob("*.md")):
+        named = re.findall(r"^ *(?:from|import) cs329t_robust\.([\w.]+)", path.read_text("utf-8"), flags=re.MULTILINE)
+        assert set(named) <= rooms, path.name
 
 
 def fresh(code):

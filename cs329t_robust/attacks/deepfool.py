@@ -14,7 +14,7 @@ from .engine.gradient import gradient_of, logits_of
 from .engine.search import Search
 from .engine.shrinking import Batch
 from .engine.success import clearance, is_adversarial, is_clearly_adversarial, rivals
-from .nearest import BALLS, Nearest
+from .minimum_norm import BALLS, Nearest
 
 ENOUGH = 0.999  # share of a gap that a step has to close, for rounding
 PATIENCE = 25  # steps after which a search must be stuck where the box cuts its steps short

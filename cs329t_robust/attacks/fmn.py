@@ -15,7 +15,7 @@ from .engine.gradient import logits_of
 from .engine.search import Search
 from .engine.shrinking import Batch
 from .engine.success import is_adversarial, is_clearly_adversarial
-from .nearest import BALLS, Nearest
+from .minimum_norm import BALLS, Nearest
 
 START = {"L2": 1.0, "Linf": 0.1, "L1": 5.0, "L0": 5.0}  # first radii
 STEP_SIZE = {"L2": 3.0, "Linf": 1.0, "L1": 2.0, "L0": 2.0}

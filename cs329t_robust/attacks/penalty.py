@@ -15,7 +15,7 @@ from .engine.batches import batched
 from .engine.search import Search
 from .engine.shrinking import Batch
 from .engine.success import is_adversarial
-from .nearest import Nearest
+from .minimum_norm import Nearest
 
 LARGEST = 1e10  # c, as in the authors' code
 LAST_STEP = 0.1  # share of the learning rate with which a search for c ends

@@ -152,12 +152,13 @@ def _pgd(
             check_logits(model(s.x_adv.clone()), s.x, s.y)
     search = Search(model, s, loss, targeted=targeted, drop=drop_adversarial)
     for _ in search.steps(steps):
-        grad = search.gradient()  # of loss(θ, x', y), to the pixels of x'
+        grad = search.gradient()  # of loss(θ, x', y), with respect to x'
         if momentum:
             s.velocity = momentum * s.velocity + _scaled(grad)
             grad = s.velocity
-        ahead = s.threat.ascend(s.x, s.x_adv, grad, s.step_size)  # in L∞ x' + η·sign(grad)
-        search.move(s.project(ahead))  # back into Δ
+        x_adv = s.threat.ascend(s.x, s.x_adv, grad, s.step_size)  # in L∞ x' + η·sign(grad)
+        x_adv = s.project(x_adv)  # back into Δ
+        search.move(x_adv)
     return search.finish()
 
 

@@ -6,16 +6,20 @@ from dataclasses import dataclass
 from numbers import Real
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from ..contract.input_validation import Model
 from ..losses import margin
 from ..threat import Threat
 from .attack_bound import strongest
+from .crosscheck import check_bound
 from .integer_program import Program
-from .linear import bound_margins
-from .network import Box, ready, stages
+from .linear import relaxed
+from .network import Network, stage
+from .read_network import ready
 
 TOLERANCE = 1e-5  # HiGHS meets constraints to 1e-7 and integrality to 1e-6
+LARGEST = 10**8
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ class Exact:
         return f"largest margin between {self.margin:.4f} and {self.bound:.4f} (stopped; {self.unsure} open ReLUs)"
 
 
-def exact(model: nn.Module, x: Tensor, y: Tensor, *, threat: Threat, time_limit: float | None = None) -> Exact:
+def exact(model: Model, x: Tensor, y: Tensor, *, threat: Threat, time_limit: float | None = None) -> Exact:
     """Find the largest margin within the threat of one image, and prove that none is larger.
 
     The search begins from PGD's answer. Each ReLU whose sign is open becomes a variable that is 0 or 1; all else is
@@ -60,8 +64,8 @@ def exact(model: nn.Module, x: Tensor, y: Tensor, *, threat: Threat, time_limit:
 
     Parameters
     ----------
-    model : Sequential
-        Of Flatten, Linear, Conv2d, Normalize and ReLU, ending in Linear. A few dozen open ReLUs are the limit.
+    model : callable
+        As in `interval`. A few dozen open ReLUs are the limit.
     x : Tensor (1, c, h, w), float in [0, 1]
     y : Tensor (1,)
     threat : Linf
@@ -75,7 +79,10 @@ def exact(model: nn.Module, x: Tensor, y: Tensor, *, threat: Threat, time_limit:
     Raises
     ------
     ValueError
-        If an input is unusable, there is more than one image, or the model has another layer.
+        If an input is unusable, there is more than one image, the model does something that is not read, or it is too
+        large to be written down as one program.
+    RuntimeError
+        As in `interval`.
 
     References
     ----------
@@ -88,25 +95,47 @@ def exact(model: nn.Module, x: Tensor, y: Tensor, *, threat: Threat, time_limit:
     if limited and (isinstance(time_limit, bool) or not isinstance(time_limit, Real) or not time_limit > 0):
         raise ValueError(f"time_limit: expected seconds > 0 or None, got {time_limit!r}")
     network, y, box = ready(model, x, y, threat)
-    flat, maps = Box(box.low.flatten(), box.high.flatten()), stages(network, x.shape[1:])
-    highest, inputs = bound_margins(maps, flat, int(y))
-    program = Program(maps, flat, inputs)
+    check_size(network)
+    with torch.no_grad():
+        (highest,), inputs = relaxed(network, box, y)
+        stages = {i: stage(network, node.relu_of, box.low) for i, node in enumerate(network.nodes) if inputs[i]}
+        last = stage(network, len(network.nodes) - 1, box.low)
+    program = Program(stages, box, inputs)
     best = strongest(network, x.detach().double(), y, threat, steps=40, restarts=3)
     value, nodes = margin(network(best), y).item(), 0
     ends = time.monotonic() + time_limit if limited else math.inf
     for target in highest.argsort(descending=True).tolist():
         if target == int(y) or highest[target] <= value:
             continue
-        objective = maps[-1].weight[target] - maps[-1].weight[y.item()]
-        offset = (maps[-1].bias[target] - maps[-1].bias[y.item()]).item()
-        found = program.highest(objective.cpu().numpy(), ends - time.monotonic(), at_least=value - offset)
+        objective = {i: rows[target] - rows[y.item()] for i, rows in last.weights.items()}
+        offset = (last.bias[target] - last.bias[y.item()]).item()
+        found = program.highest(objective, ends - time.monotonic(), at_least=value - offset)
         highest[target] = min(highest[target].item(), found.bound + offset)
         nodes += found.nodes
         if found.pixels is not None:
-            there = torch.from_numpy(found.pixels).to(flat.low).clamp(flat.low, flat.high).view(x.shape)
+            there = torch.from_numpy(found.pixels).to(box.low).view(x.shape).clamp(box.low, box.high)
             reached = margin(network(there), y).item()
             if reached > value:
                 best, value = there, reached
     bound = max(highest.max().item(), value)
-    unsure = sum(int(((seen.low < 0) & (seen.high > 0)).sum()) for seen in inputs)
+    check_bound(model, network, box, y, highest.new_tensor([bound + TOLERANCE]), "exact", x.dtype)
+    unsure = sum(int(((seen.low < 0) & (seen.high > 0)).sum()) for seen in inputs if seen is not None)
     return Exact(value, bound, best.to(x.dtype), bound - value <= TOLERANCE, nodes, unsure)
+
+
+def check_size(network: Network) -> None:
+    """Refuse a network whose ReLUs, each written as a function of all values before it, would not fit into memory.
+
+    Raises
+    ------
+    ValueError
+        If they have more than 100 million coefficients.
+    """
+    sizes = [torch.Size(node.shape).numel() for node in network.nodes if node.relu_of is not None]
+    pixels = torch.Size(network.nodes[0].shape).numel()
+    coefficients = sum(size * before for size, before in zip(sizes, [pixels, *sizes], strict=False))
+    if coefficients > LARGEST:
+        raise ValueError(
+            f"model: expected a small network, got one with {sum(sizes)} ReLUs and about {coefficients:.2g} "
+            f"coefficients between them, more than {LARGEST:.0e}; use linear or interval"
+        )

@@ -28,14 +28,14 @@ class Program:
     h >= 0, h >= z, h <= u·a, h <= z − l·(1 − a), with a switch a that is 0 or 1.
     """
 
-    def __init__(self, maps: list[Stage], box: Box, inputs: list[Box]) -> None:
-        self.pixels = len(box.low)
+    def __init__(self, stages: dict[int, Stage], box: Box, inputs: list[Box | None]) -> None:
+        self.pixels = box.low.numel()
         low, high, whole = [_array(box.low)], [_array(box.high)], [np.zeros(self.pixels)]
         self.rows: list[tuple[Part, ...]] = []
         self.ends: list[tuple[np.ndarray, np.ndarray]] = []
-        self.width, v = self.pixels, np.arange(self.pixels)
-        for stage, seen in zip(maps[:-1], inputs, strict=True):
-            l, u = _array(seen.low), _array(seen.high)
+        self.width, self.places = self.pixels, {0: np.arange(self.pixels)}
+        for i, stage in stages.items():
+            l, u = _array(inputs[i].low), _array(inputs[i].high)
             open_, on = np.flatnonzero((l < 0) & (u > 0)), np.flatnonzero(l >= 0)
             h = self.width + np.arange(len(l))
             a = self.width + len(l) + np.arange(len(open_))
@@ -43,13 +43,13 @@ class Program:
             low += [l.clip(0), np.zeros(len(open_))]
             high += [u.clip(0), np.ones(len(open_))]
             whole += [np.zeros(len(l)), np.ones(len(open_))]
-            weight, bias = _array(stage.weight), _array(stage.bias)
-            self._add([(1.0, h[on]), (-weight[on], v)], bias[on], bias[on])
-            self._add([(1.0, h[open_]), (-weight[open_], v)], bias[open_], np.inf)
+            weights, bias = {j: _array(w).reshape(len(l), -1) for j, w in stage.weights.items()}, _array(stage.bias)
+            less_on, less_open = ([(-w[at], self.places[j]) for j, w in weights.items()] for at in (on, open_))
+            self._add([(1.0, h[on]), *less_on], bias[on], bias[on])
+            self._add([(1.0, h[open_]), *less_open], bias[open_], np.inf)
             self._add([(1.0, h[open_]), (-u[open_], a)], -np.inf, 0.0)
-            self._add([(1.0, h[open_]), (-weight[open_], v), (-l[open_], a)], -np.inf, bias[open_] - l[open_])
-            v = h
-        self.outputs = v
+            self._add([(1.0, h[open_]), *less_open, (-l[open_], a)], -np.inf, bias[open_] - l[open_])
+            self.places[i] = h
         self.low, self.high, self.whole = (np.concatenate(parts) for parts in (low, high, whole))
 
     def _add(self, parts: list[Part], low: np.ndarray | float, high: np.ndarray | float) -> None:
@@ -58,15 +58,16 @@ class Program:
             self.rows.append(tuple(parts))
             self.ends.append((np.broadcast_to(low, count), np.broadcast_to(high, count)))
 
-    def highest(self, objective: np.ndarray, seconds: float, at_least: float) -> Solution:
-        """Maximise objective·(the last hidden layer's outputs), of interest only above `at_least`."""
+    def highest(self, objective: dict[int, Tensor], seconds: float, at_least: float) -> Solution:
+        """Maximise Σ objective[i]·v_i over pixels (0) and ReLUs, of interest only above `at_least`."""
         from scipy.optimize import Bounds, LinearConstraint, milp
         from scipy.sparse import csr_array, vstack
 
         if seconds <= 0:
             return Solution(np.inf, None, 0)
         costs = np.zeros(self.width)
-        costs[self.outputs] = -objective
+        for i, weights in objective.items():
+            costs[self.places[i]] -= _array(weights)
         rows = [_sparse(parts, self.width) for parts in self.rows] + [csr_array(costs[None])]
         low, high = zip(*self.ends, (np.array([-np.inf]), np.array([-at_least])), strict=True)
         limit = {"time_limit": seconds} if np.isfinite(seconds) else {}
@@ -105,4 +106,5 @@ def _sparse(parts: tuple[Part, ...], width: int) -> Any:
 
 
 def _array(values: Tensor) -> np.ndarray:
-    return values.cpu().numpy()
+    """Return the values of one image, or a matrix whose rows belong to them."""
+    return values.flatten().cpu().numpy()

@@ -196,8 +196,8 @@ def interval(model: nn.Module, x: Tensor, x_adv: Tensor, y: Tensor, *, clean: fl
 
     Parameters
     ----------
-    model : Sequential
-        Of the layers that `worst_logits` knows.
+    model : Module
+        One that `worst_logits` can read.
     x : Tensor (n, c, h, w), float in [0, 1]
     x_adv : Tensor (n, c, h, w)
         The upper corner of the box around x; not clipped to [0, 1], so that the lower corner follows from it.
@@ -215,7 +215,7 @@ def interval(model: nn.Module, x: Tensor, x_adv: Tensor, y: Tensor, *, clean: fl
     Raises
     ------
     ValueError
-        If the model has another layer.
+        If the model does something that is not read.
 
     References
     ----------

@@ -1,6 +1,7 @@
 """attack <= exact <= linear <= interval, and the exact value is what trying every case gives."""
 
 from itertools import pairwise, product
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ from scipy.optimize import linprog
 from torch import nn
 
 from cs329t_robust import L2, Linf, certification
-from cs329t_robust.certification.network import stages
+from cs329t_robust.certification.network import stage
+from cs329t_robust.certification.read_network import read
 from cs329t_robust.losses import margin
 from cs329t_robust.models import networks
 
@@ -52,15 +54,25 @@ def case(seed, eps, n=1):
     return model, x, model(x).argmax(1), Linf(eps)
 
 
+def stages(model, x):
+    """A network without branches as (weight, bias), flat, one for each ReLU and one for the logits."""
+    network = read(model, x)
+    ends = [node.relu_of for node in network.nodes if node.relu_of is not None] + [len(network.nodes) - 1]
+    with torch.no_grad():
+        found = [stage(network, end, x.double()) for end in ends]
+    assert all(len(one.weights) == 1 for one in found)
+    return [SimpleNamespace(weight=next(iter(one.weights.values())), bias=one.bias) for one in found]
+
+
 def every_case(model, x, y, eps):
     """The largest margin by brute force: for each pattern of the ReLUs a linear program."""
-    maps = stages(model, x.shape[1:])
+    maps = stages(model, x)
     box = [(max(p - eps, 0), min(p + eps, 1)) for p in x.flatten().tolist()]
     best = -np.inf
     for pattern in product((0, 1), repeat=sum(len(m.bias) for m in maps[:-1])):
         weight, bias, rows, sides, at = np.eye(x.numel()), np.zeros(x.numel()), [], [], 0
-        for stage in maps[:-1]:
-            weight, bias = stage.weight.numpy() @ weight, stage.weight.numpy() @ bias + stage.bias.numpy()
+        for one in maps[:-1]:
+            weight, bias = one.weight.numpy() @ weight, one.weight.numpy() @ bias + one.bias.numpy()
             on = np.array(pattern[at : at + len(bias)])
             at += len(bias)
             rows.append(np.where(on, -1, 1)[:, None] * weight)
@@ -164,10 +176,10 @@ def test_convolutions_are_bounded_too(seed):
     model, x = convolutional(seed)
     y = model(x).argmax(1)
     threat = Linf(0.15)
-    maps = stages(model, x.shape[1:])
+    maps = stages(model, x)
     out = x.flatten(1)
-    for i, stage in enumerate(maps):
-        out = (out.relu() if i else out) @ stage.weight.T + stage.bias
+    for i, one in enumerate(maps):
+        out = (out.relu() if i else out) @ one.weight.T + one.bias
     assert torch.allclose(out, model(x))
     attack = certification.attacked(model, x, y, threat=threat, steps=20, restarts=2)
     linear, interval = (bound(model, x, y, threat=threat) for bound in (certification.linear, certification.interval))
@@ -236,13 +248,24 @@ def test_bad_input_is_told(bound):
     model, x, y, threat = case(0, 0.1)
     with pytest.raises(ValueError, match=r"threat: expected Linf, whose ball is a box, got L2\(eps=0\.1\)"):
         bound(model, x, y, threat=L2(0.1))
-    for layer in (nn.Tanh(), nn.BatchNorm1d(3), nn.Conv2d(1, 1, 1, padding_mode="reflect")):
-        with pytest.raises(ValueError, match=rf"expected a Sequential of Flatten, .*, got {type(layer).__name__};"):
-            bound(nn.Sequential(nn.Flatten(), layer, nn.Linear(4, 3)), x, y, threat=threat)
-    with pytest.raises(ValueError, match="network that ends in Linear, whose outputs are the logits, got ReLU"):
-        bound(nn.Sequential(nn.Flatten(), nn.Linear(4, 3), nn.ReLU()), x, y, threat=threat)
-    with pytest.raises(ValueError, match="a Sequential, whose layers can be read, got function"):
-        bound(lambda images: images, x, y, threat=threat)
+    refused = {
+        "runs tanh in model.1 .Tanh.: not read": nn.Sequential(nn.Flatten(), nn.Tanh(), nn.Linear(4, 3)),
+        "train mode, which treats images by their batch; call model.eval": nn.Sequential(
+            nn.Flatten(), nn.BatchNorm1d(4), nn.Linear(4, 3)
+        ),
+        "runs reflection_pad2d in model.0 .Conv2d.: not read": nn.Sequential(
+            nn.Conv2d(1, 1, 3, padding=1, padding_mode="reflect"), nn.Flatten(), nn.Linear(4, 3)
+        ),
+    }
+    for told, odd in refused.items():
+        with pytest.raises(ValueError, match=rf"expected a network of linear layers, .*{told}"):
+            bound(odd.double(), x, y, threat=threat)
+    with pytest.raises(ValueError, match=r"answers with shape \(n, 1\), not with logits \(n, k\) of k >= 2"):
+        bound(nn.Sequential(nn.Flatten(), nn.Linear(4, 1)).double(), x, y, threat=threat)
+    with pytest.raises(ValueError, match=r"answers with shape \(n, 1, 2, 2\), not with logits"):
+        bound(lambda images: 2 * images, x, y, threat=threat)
+    with pytest.raises(ValueError, match="channels and size that the model takes"):
+        bound(nn.Sequential(nn.Flatten(), nn.Linear(5, 3)).double(), x, y, threat=threat)
     with pytest.raises(ValueError, match="expected labels below the model's 3 classes, got 7"):
         bound(model, x, torch.tensor([7]), threat=threat)
     with pytest.raises(ValueError, match=r"pixel values in \[0, 1\]"):

@@ -1,8 +1,8 @@
 """The exercises of lesson 05: robust training."""
 
 from .collapse import FAST, FIRST_COLLAPSE
+from .gaussian_noise import NOISY
 from .inner import INNER_MAX
-from .noise import NOISY
 from .outer import OUTER_MIN
 from .trades import TRADES_LOSS
 

@@ -2,8 +2,8 @@
 
 from .boxes import INTERVAL_LINEAR
 from .certificates import CERTIFIED_RADIUS, VOTE
-from .claims import RED_FLAGS
 from .margins import MARGIN_LOSS
+from .red_flags import RED_FLAGS
 from .worst import WORST_CASE
 
 EXERCISES = [WORST_CASE, MARGIN_LOSS, INTERVAL_LINEAR, CERTIFIED_RADIUS, VOTE, RED_FLAGS]
