@@ -72,6 +72,7 @@ def grade_folder(
     GradingError, SandboxError, SubmissionError, AssignmentError
         With what was expected, what came, and the likely fix.
     """
+    from ..grading import judge  # noqa: F401  (a package that every judge needs and that is missing is told here)
     from ..grading.assignment import read, whole_course
     from ..grading.grade import GradingError, grade
     from ..grading.results import write

@@ -1,6 +1,6 @@
 """The package as the sandbox sees it: a copy without checks, so without a reference, a known mistake or a probe.
 
-Nor has it the room that builds lessons, which no answer needs.
+Nor has it the rooms that build lessons and read command lines, which no answer needs.
 """
 
 import shutil
@@ -42,7 +42,7 @@ def build(folder: Path) -> Path:
 def _left_out(folder: str, names: list[str]) -> list[str]:
     here = Path(folder)
     if here == PACKAGE:
-        return [name for name in names if name in ("checks", "lessons", "__pycache__")]
+        return [name for name in names if name in ("checks", "lessons", "cli", "__pycache__")]
     if here == PACKAGE / "grading":
         return [name for name in names if name not in ("__init__.py", "sandbox")]
     if here == PACKAGE / "grading" / "sandbox":
